@@ -1,0 +1,1 @@
+"""Segue: what visitors do, turned into segments at the moment they do it."""
