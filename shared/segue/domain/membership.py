@@ -1,0 +1,44 @@
+"""What the engine says of a profile: intervals of membership known ahead, and the transitions it announces."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Interval: TypeAlias = tuple[int, int | None]
+"""Half-open `[from, until)` in epoch ms; `until` None = never ends."""
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One profile entered or left one segment at `at`.
+
+    `seq` grows by at least one with every transition of the profile. `definition` is the version (content hash) of the
+    segment's definition. `reason` is `event` or `time`: whether an event brought it or time alone; `message_id` is the
+    event's where one brought it.
+    """
+
+    segment: str
+    transition: Literal["entered", "exited"]
+    at: int
+    seq: int
+    definition: str
+    reason: Literal["event", "time"]
+    message_id: str | None = None
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile's memberships from an instant on, with no further event.
+
+    `memberships` has an entry for every segment with at least one interval; intervals are ascending and do not touch.
+    Exact at every instant before `known_until` (None: for ever). `approximate` names the segments whose evidence passed
+    a cap.
+    """
+
+    memberships: Mapping[str, tuple[Interval, ...]]
+    known_until: int | None
+    approximate: frozenset[str]
+
+
+def covers(intervals: tuple[Interval, ...], at: int) -> Interval | None:
+    """The interval that holds `at`, if one does."""
+    return next((span for span in intervals if span[0] <= at and (span[1] is None or at < span[1])), None)

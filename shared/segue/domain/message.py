@@ -1,0 +1,114 @@
+"""What the topics carry: the data of each CloudEvent type, as plain values with strict decoding.
+
+| topic | type | data | published by | read by |
+| --- | --- | --- | --- | --- |
+| events | segue.events.received | EventsReceived | ingest | evaluate, archive |
+| events | segue.events.refused | EventsRefused | ingest | evaluate, archive |
+| events | segue.profile.due | ProfileDue | tick | evaluate |
+| ticks | segue.tick | Tick | the scheduler | tick |
+| memberships | segue.membership.changed | MembershipChanged | evaluate | update, deliver, archive |
+| retry-{destination} | segue.delivery.due | DeliveryDue | deliver | deliver |
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from segue.domain.event import Event, Json
+from segue.domain.membership import Interval, Transition
+from segue.domain.profile import ProfileRef
+
+EVENTS, TICKS, MEMBERSHIPS = "events", "ticks", "memberships"
+
+EVENTS_RECEIVED = "segue.events.received"
+EVENTS_REFUSED = "segue.events.refused"
+PROFILE_DUE = "segue.profile.due"
+TICK = "segue.tick"
+MEMBERSHIP_CHANGED = "segue.membership.changed"
+DELIVERY_DUE = "segue.delivery.due"
+
+ClockName: TypeAlias = Literal["wall", "import"]
+
+
+class EventsReceived(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of one request and one profile. `imported`: they came by /v1/import, on the log's own clock."""
+
+    key: str
+    profile: ProfileRef
+    source: str
+    events: tuple[Event, ...]
+    imported: bool = False
+
+
+class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of an otherwise good batch that can never be accepted: what was sent (if it can be shown), and why."""
+
+    index: int
+    reason: str
+    event: Json
+
+
+class EventsRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The refused events of one request."""
+
+    source: str
+    received_at: int
+    refused: tuple[RefusedEvent, ...]
+
+
+class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile with something to announce at or before `at` (epoch ms, the tick's time less the grace)."""
+
+    key: str
+    at: int
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """Time has come to `at` (epoch ms) on the wall's clock, or on the clock of a log under import."""
+
+    at: int
+    clock: ClockName = "wall"
+
+
+class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile's memberships after one message: a whole snapshot, and the transitions that led to it.
+
+    `seq` orders the snapshots of a profile and is above that of every transition in it. `catalog` is the catalogue
+    version that computed it, `at` the evaluation's instant; the snapshot is exact from `at` up to `known_until`.
+    """
+
+    key: str
+    profile: ProfileRef
+    seq: int
+    catalog: int
+    at: int
+    known_until: int | None
+    memberships: dict[str, tuple[Interval, ...]]
+    transitions: tuple[Transition, ...]
+    approximate: tuple[str, ...] = ()
+
+
+class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):
+    """One transition for one destination, to be tried again no earlier than `not_before` (epoch ms)."""
+
+    destination: str
+    key: str
+    profile: ProfileRef
+    transition: Transition
+    attempt: int
+    not_before: int
+
+
+class FailedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What can never succeed as it is, kept in `failed_events` with its reason until somebody replays it.
+
+    `stage` is the function that gave up. `data` is the message's body as it came (text, escaped where it is no UTF-8).
+    """
+
+    stage: str
+    reason: str
+    failed_at: int
+    topic: str
+    id: str
+    type: str
+    data: str

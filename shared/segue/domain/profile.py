@@ -1,0 +1,31 @@
+"""Who a visitor is to Segue: an identifier, and the key its documents are stored under."""
+
+import hashlib
+import hmac
+from typing import Literal, TypeAlias
+
+import msgspec
+
+IdentifierKind: TypeAlias = Literal["user_id", "anonymous_id"]
+
+SHARDS = 64
+
+
+class ProfileRef(msgspec.Struct, frozen=True):
+    """An identifier of a visitor, as `user_id:42` in addresses and logs of the customer's own."""
+
+    kind: IdentifierKind
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}"
+
+
+def profile_key(secret: bytes, profile: ProfileRef) -> str:
+    """The document id of a profile: HMAC-SHA256 of `kind:value`, 32 hex characters. Holds no personal data."""
+    return hmac.new(secret, str(profile).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def shard_of(key: str, imported: bool = False) -> int:
+    """The due index's shard of a profile: 0 to 63 on the wall's clock, 64 to 127 while it is under import."""
+    return int(key[:8], 16) % SHARDS + (SHARDS if imported else 0)

@@ -1,0 +1,152 @@
+"""All Segue asks of the outside, on one page: six ports, each with one adapter a platform.
+
+Every awaitable call may be delayed, may fail before or after its effect, and is a yield point in the simulation. An
+adapter raises `Unavailable` for whatever may succeed when tried again, and `Rejected` for what never will.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A stored document: opaque bytes, and the version that a conditional write names."""
+
+    data: bytes
+    version: str
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """One write of a commit.
+
+    `path` is `collection/id`. `data` replaces the document; None deletes it. `expects` is the precondition: the version
+    that was read, `ABSENT` if the document must not exist, or None for no precondition. `due` (epoch ms) and `shard`
+    put the document into `Store.due`'s index; without `due` it leaves the index.
+    """
+
+    path: str
+    data: bytes | None
+    expects: str | None = None
+    due: int | None = None
+    shard: int = 0
+
+
+ABSENT = ""
+"""As `Write.expects`: the document must not exist yet."""
+
+
+class Store(Protocol):
+    """Documents with compare-and-set."""
+
+    async def get(self, path: str) -> Document | None:
+        """The document as of now (strongly consistent), or None."""
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Apply 1 to 10 writes, all or none. Raises `Conflict` if a precondition does not hold; then nothing changed."""
+        ...
+
+    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
+        """The ids of at most `limit` documents of the shard with `due <= until`, the earliest first."""
+        ...
+
+    def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
+        """Every document of a collection with its id, ordered by id; for operators' commands, not for functions."""
+        ...
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A CloudEvent on its way through a topic: `data` is JSON, `time` epoch ms."""
+
+    id: str
+    type: str
+    source: str
+    time: int
+    data: bytes
+
+
+class Bus(Protocol):
+    """Topics with push subscriptions: at least once, in any order."""
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Return once every message is durable in the topic. On an error any of them may have been published."""
+        ...
+
+
+class SegmentSize(msgspec.Struct, frozen=True, kw_only=True):
+    """How many profiles are in a segment at an instant, and when one last entered or left it (epoch ms)."""
+
+    members: int
+    last_change: int | None
+
+
+class Archive(Protocol):
+    """Every message of a topic, kept. In the cloud Pub/Sub's own BigQuery subscriptions write it."""
+
+    async def append(self, topic: str, messages: Sequence[Message]) -> None:
+        """Keep the messages; durable on return. A message id that is already kept is kept once."""
+        ...
+
+    async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
+        """Each segment's size at an instant, from the newest membership snapshot of each profile."""
+        ...
+
+    async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
+        """Which of these event message ids of a profile are kept."""
+        ...
+
+    def read(self, topic: str) -> AsyncIterator[Message]:
+        """Every kept message of a topic, in order of `time` then id."""
+        ...
+
+
+class PublishedCatalog(msgspec.Struct, frozen=True):
+    """One immutable version of the catalogue: a positive number that only grows, and its YAML documents as one JSON."""
+
+    version: int
+    data: bytes
+
+
+class Catalog(Protocol):
+    """The published definitions, in a store of their own."""
+
+    async def current(self) -> PublishedCatalog | None:
+        """The version that `current` points to, or None if nothing was ever published."""
+        ...
+
+    async def publish(self, data: bytes) -> PublishedCatalog:
+        """Write the next version, then flip the pointer. The same bytes as the current version change nothing."""
+        ...
+
+
+class Http(Protocol):
+    """Calls to addresses that users configure: webhook destinations."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> int:
+        """POST without following redirects; the answer's status. Raises `Unavailable` if there was no answer in time,
+        `Rejected` if the address is not allowed (a private one in the cloud)."""
+        ...
+
+
+class Clock(Protocol):
+    """The time: the only place that knows what it is."""
+
+    def now(self) -> int:
+        """UTC in epoch ms."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after at least that long."""
+        ...
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """One platform: the six ports together."""
+
+    store: Store
+    bus: Bus
+    archive: Archive
+    catalog: Catalog
+    http: Http
+    clock: Clock
