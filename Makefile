@@ -1,0 +1,62 @@
+# What a developer types. A fresh machine needs `make` and `python3` (3.11 or newer); each target sets up the rest, once.
+# Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
+
+.PHONY: help demo test test-all check bench fuzz lock
+
+help: ## list the targets (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## run the platform, send it shop visits, show segments and decisions; PORT=8080, DATA=log file
+	@$(BIN)/segue demo $(if $(PORT),--port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+
+test: $(READY) ## the facts, in under 3 minutes, with one smoke run on the Google emulators where they are installed
+	@echo "Testing: everything quick, on $(WORKERS) workers"
+	@HYPOTHESIS_PROFILE=default $(PYTEST) -m "not slow and (smoke or not google)"
+
+test-all: $(READY) ## everything: more examples, the slow tests, all of the Google emulators
+	@echo "Testing: everything, on $(WORKERS) workers"
+	@HYPOTHESIS_PROFILE=all $(PYTEST)
+
+check: $(READY) ## format, lint, types and imports
+	@echo "Checking the format"
+	@$(BIN)/ruff format --quiet --check .
+	@echo "Checking the lint rules"
+	@$(BIN)/ruff check --quiet .
+	@echo "Checking the types"
+	@$(BIN)/python -m mypy --no-error-summary
+	@echo "Checking the imports"
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(READY) ## the measurements of infra and engine, side by side with their references; ONLY=name, EVENTS=log file
+	@ONLY="$(ONLY)" EVENTS="$(EVENTS)" $(BIN)/python -m tests.bench
+
+fuzz: $(READY) ## the laws and the simulation for hours; SIMULATION_SEEDS=10000
+	@echo "Fuzzing: the laws and the simulation, for hours"
+	@HYPOTHESIS_PROFILE=fuzz SIMULATION_SEEDS=$(or $(SIMULATION_SEEDS),10000) $(PYTEST) -m "not google" tests/domain tests/functions tests/simulation
+
+lock: ## write requirements.lock anew from pyproject.toml, with the hashes of every platform's wheels
+	@echo "Resolving the dependencies"
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --quiet --disable-pip-version-check install uv
+	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --extra dev \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements.lock pyproject.toml
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Segue needs Python 3.11 or newer, and '$(PYTHON)' is not. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Setting up $(VENV) with the locked dependencies (once, and after they change)"
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
+		echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it is the package python3-venv." >&2; exit 1; }
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,32 @@
+"""The commands a person is told about are the commands there are."""
+
+import os
+import re
+
+from tests.project.files import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = {"help", "demo", "test", "test-all", "check", "bench", "fuzz", "lock"}
+
+
+def test_the_makefile_has_the_promised_targets_and_help_lists_each() -> None:
+    assert set(re.findall(r"^([a-z][a-z-]*):[^=].*## \S", MAKEFILE, re.MULTILINE)) == TARGETS
+
+
+def test_every_make_command_in_the_readme_is_a_target() -> None:
+    commands = set(re.findall(r"\bmake ([a-z][a-z-]*)", README))
+    assert {"demo", "test"} <= commands <= TARGETS
+
+
+def test_every_folder_and_file_that_the_readme_points_at_exists() -> None:
+    table = README.split("## Where things are")[1].split("\n## ")[0]
+    paths = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_ci_runs_check_then_test_then_test_all() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.findall(r"^stage make (\S+)$", script, re.MULTILINE) == ["check", "test", "test-all"]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
