@@ -36,7 +36,7 @@ check: $(READY) ## format, lint, types and imports
 	@echo "Checking the imports"
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(READY) ## the measurements of infra and engine, side by side with their references; ONLY=name, EVENTS=log file
+bench: $(READY) ## the measurements, side by side with their references; ONLY=name, EVENTS=log file
 	@ONLY="$(ONLY)" EVENTS="$(EVENTS)" $(BIN)/python -m tests.bench
 
 fuzz: $(READY) ## the laws and the simulation for hours; SIMULATION_SEEDS=10000

@@ -44,7 +44,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, writes: Sequence[Write]) -> None:
-        """Apply 1 to 10 writes, all or none. Raises `Conflict` if a precondition does not hold; then nothing changed."""
+        """Apply 1 to 10 writes, all or none; raises `Conflict`, and nothing changed, if a precondition fails."""
         ...
 
     async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:

@@ -55,7 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file, line, _ in PLANTED.values():
         (copy / file).write_text(f"{line}\n", encoding="utf-8")
-    linter = subprocess.run(  # noqa: S603 (our own interpreter's command)
+    linter = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"],
         cwd=copy,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "shared")])},

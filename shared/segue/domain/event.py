@@ -14,7 +14,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `name` is the event's name as conditions use it: a `track` call's own name, `Page Viewed` for a `page` call,
     `Identified` for an `identify` call. `occurred_at` (corrected for the client's clock) and `received_at` (our clock)
     are UTC in epoch milliseconds, and `occurred_at <= received_at`. `traits` are the traits an `identify` call sets
-    (null removes one); every other event has none. `timestamp` and `sent_at` keep the originals as the client sent them.
+    (null removes one); every other event has none. `timestamp` and `sent_at` keep the client's originals.
     """
 
     message_id: str
