@@ -1,0 +1,277 @@
+"""The catalogue: the sources, segments, slots, destinations and settings that an operator defines, as one value."""
+
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from segue.domain.errors import Invalid
+from segue.domain.event import Json
+from segue.domain.time import DAY, HOUR, SECOND, duration
+
+DEFAULT_VARIANT = "default"
+"""The variant's name in a decision for a slot's default content; no variant of a slot may take it."""
+
+LIVE_KEYS = 2
+"""A source has at most two keys of each kind: the one in use and the one that replaces it."""
+
+
+def _milliseconds(text: object) -> int:
+    try:
+        return duration(text)
+    except Invalid as error:
+        raise ValueError(str(error)) from error
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.fragment:
+        raise ValueError(f"expected an address such as https://crm.example.com/segue, found {url!r:.80}")
+    return url
+
+
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){0,62}$")]
+"""Lower-case letters, digits and single hyphens: safe in addresses, topics and logs."""
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+KeyHash: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+SecretName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Origin: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")
+]
+"""Scheme, host and port exactly as a browser's `Origin` header gives them."""
+
+Duration: TypeAlias = Annotated[
+    int, BeforeValidator(_milliseconds), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(ms|s|m|h|d|w)$"})
+]
+"""Written as `30m`, held in milliseconds."""
+
+Url: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]
+Content: TypeAlias = dict[str, JsonValue]
+"""What fills a slot: data that the CMS knows how to show."""
+
+Keys: TypeAlias = Annotated[tuple[KeyHash, ...], Field(strict=False, max_length=LIVE_KEYS)]
+
+
+class Part(BaseModel):
+    """A part of the catalogue: nothing is coerced, nothing unknown is let through, nothing changes once read."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Rate(Part):
+    """How many requests a source may send: `per_second` on average, `burst` at once."""
+
+    per_second: Annotated[int, Field(ge=1)]
+    burst: Annotated[int, Field(ge=1)]
+
+
+class Source(Part):
+    """Where events come from: a site, an app, a server.
+
+    Keys are stored as the SHA-256 of their UTF-8 text, in hex. A write key is public and may only append; a secret key
+    reads, and imports. `origins` are the sites whose pages may send with the write key. `trusts_user_id`: the user ids
+    it sends are believed (a server's, or a test's); a public site's are not, for anybody can send any. Without `rate`
+    there is no limit.
+    """
+
+    name: Text
+    description: Text | None = None
+    write_keys: Keys = ()
+    secret_keys: Keys = ()
+    origins: Annotated[tuple[Origin, ...], Field(strict=False)] = ()
+    trusts_user_id: bool = False
+    rate: Rate | None = None
+
+
+class Variant(Part):
+    """Content of a slot for the members of one segment."""
+
+    name: Id
+    segment: Id
+    content: Content
+
+
+class Slot(Part):
+    """A place on a page: the first variant whose segment holds the visitor fills it, else the default content."""
+
+    name: Text
+    description: Text | None = None
+    variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+    default: Content
+
+
+class Webhook(Part):
+    """An address that gets each transition by POST; `secret` is the name of the secret that signs it."""
+
+    url: Url
+    secret: SecretName
+
+
+class Destination(Part):
+    """Where transitions are delivered: those of the named segments, or of all without `segments`."""
+
+    name: Text | None = None
+    description: Text | None = None
+    webhook: Webhook
+    segments: Annotated[tuple[Id, ...], Field(strict=False, min_length=1)] | None = None
+
+
+class Settings(Part):
+    """`lateness` and `max_age` as the rules have them; `grace`: how long the tick waits for stragglers."""
+
+    lateness: Duration = HOUR
+    max_age: Duration = 30 * DAY
+    grace: Duration = 10 * SECOND
+
+
+class Catalog(Part):
+    """One version of everything an operator defines. Segments are kept as written: the rules compile them."""
+
+    sources: dict[Id, Source] = {}
+    segments: dict[Id, dict[str, Any]] = {}
+    slots: dict[Id, Slot] = {}
+    destinations: dict[Id, Destination] = {}
+    settings: Settings = Settings()
+
+    def source_of_write_key(self, key: str) -> tuple[str, Source] | None:
+        """The source's id and the source that this write key belongs to."""
+        return _owner(key, ((id_, source, source.write_keys) for id_, source in self.sources.items()))
+
+    def source_of_secret_key(self, key: str) -> tuple[str, Source] | None:
+        """The source's id and the source that this secret key belongs to."""
+        return _owner(key, ((id_, source, source.secret_keys) for id_, source in self.sources.items()))
+
+
+_EXPECTED = {
+    "missing": "expected a value, found nothing",
+    "extra_forbidden": "expected no such field",
+    "too_long": f"expected at most {LIVE_KEYS} keys",
+    "too_short": "expected at least one item",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "tuple_type": "expected a list",
+    "string_type": "expected text",
+    "bool_type": "expected true or false",
+    "int_type": "expected a whole number",
+}
+"""What is said for the kinds of pydantic's errors that it words for programmers; the rest keep its words."""
+
+_COMPLETE = {"missing", "extra_forbidden", "value_error"}
+"""Kinds whose message says already what was found."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with one part of a catalogue, and where."""
+
+    path: str
+    message: str
+
+
+def key_hash(key: str) -> str:
+    """How the catalogue stores a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def parse(documents: Mapping[str, Json]) -> Catalog:
+    """The catalogue of these documents (a mapping of sections); raises `Invalid` for the first of its problems.
+
+    Segments are only known to be mappings afterwards: `rules.compile` checks what they say.
+    """
+    found = problems(documents)
+    if found:
+        raise Invalid(found[0].message, found[0].path)
+    return Catalog.model_validate(documents)
+
+
+def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
+    """Everything that is wrong with these documents, but for what the segments say."""
+    try:
+        catalog = Catalog.model_validate(documents)
+    except ValidationError as error:
+        return [_problem(detail["type"], detail["loc"], detail["msg"], detail["input"]) for detail in error.errors()]
+    return [*_unknown_segments(catalog), *_repeated_names(catalog), *_shared_keys(catalog)]
+
+
+def written(path: Iterable[str | int]) -> str:
+    """A path as messages show it: `slots.homepage-hero.variants[0].segment`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _owner(key: str, sources: Iterable[tuple[str, Source, Keys]]) -> tuple[str, Source] | None:
+    """Every stored hash is compared, each in constant time, so that the time taken tells nothing of any key."""
+    wanted = key_hash(key)
+    owners = [
+        (id_, source) for id_, source, hashes in sources for hash_ in hashes if hmac.compare_digest(hash_, wanted)
+    ]
+    return owners[0] if owners else None
+
+
+def _problem(kind: str, location: tuple[str | int, ...], message: str, found: object) -> Problem:
+    if location and location[-1] == "[key]":
+        return Problem(written(location[:-1]), "expected an id of lower-case letters, digits and single hyphens")
+    expected = _EXPECTED.get(kind, message)
+    if kind in _COMPLETE:
+        return Problem(written(location), expected.removeprefix("Value error, "))
+    expected = expected.replace("Input should", "expected to").replace("String should", "expected to")
+    return Problem(written(location), f"{expected}, found {_shown(found)}")
+
+
+def _shown(found: object) -> str:
+    text = repr(found)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _unknown_segments(catalog: Catalog) -> Iterator[Problem]:
+    named = [
+        *(
+            (("slots", id_, "variants", index, "segment"), variant.segment)
+            for id_, slot in catalog.slots.items()
+            for index, variant in enumerate(slot.variants)
+        ),
+        *(
+            (("destinations", id_, "segments", index), segment)
+            for id_, destination in catalog.destinations.items()
+            for index, segment in enumerate(destination.segments or ())
+        ),
+    ]
+    for path, segment in named:
+        if segment not in catalog.segments:
+            yield Problem(written(path), f"expected a segment of this catalogue, found {segment!r}")
+
+
+def _repeated_names(catalog: Catalog) -> Iterator[Problem]:
+    for id_, slot in catalog.slots.items():
+        taken = {DEFAULT_VARIANT}
+        for index, variant in enumerate(slot.variants):
+            if variant.name in taken:
+                path = written(("slots", id_, "variants", index, "name"))
+                yield Problem(path, f"expected a name no other variant of the slot has, found {variant.name!r}")
+            taken.add(variant.name)
+
+
+def _shared_keys(catalog: Catalog) -> Iterator[Problem]:
+    keys = [
+        (("sources", id_, field, index), hash_)
+        for id_, source in catalog.sources.items()
+        for field, hashes in (("write_keys", source.write_keys), ("secret_keys", source.secret_keys))
+        for index, hash_ in enumerate(hashes)
+    ]
+    uses = Counter(hash_ for _, hash_ in keys)
+    for path, hash_ in keys:
+        if uses[hash_] > 1:
+            yield Problem(written(path), "expected a key that is used once, found it in several places")
