@@ -1,0 +1,108 @@
+"""The catalogue in force: what was published last, compiled, and never more than a moment old."""
+
+import asyncio
+import logging
+
+import msgspec
+
+from segue import ports
+from segue.domain import catalog as definitions
+from segue.domain import rules
+from segue.domain.errors import Invalid, SegueError, Unavailable
+from segue.domain.time import MINUTE, SECOND
+
+FRESH = 2 * SECOND
+"""Older than that, one request starts a refresh and goes on with what there is."""
+
+STALE = MINUTE
+"""Older than that, requests wait for the refresh: so long may a revoked key live on."""
+
+PATIENCE_S = 1.0
+"""How long a request waits for the refresh of a stale catalogue before it goes on with what there is."""
+
+
+_LOG = logging.getLogger(__name__)
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """One published version, ready for use."""
+
+    version: int
+    catalog: definitions.Catalog
+    program: rules.Program
+
+
+def compiled(published: ports.PublishedCatalog) -> Compiled:
+    """A published version, checked and compiled. Raises `Invalid` if it is broken."""
+    try:
+        documents = msgspec.json.decode(published.data)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"expected JSON, found {error}") from error
+    catalog = definitions.parse(documents)
+    limits = catalog.settings
+    program = rules.compile(catalog.segments, lateness=limits.lateness, max_age=limits.max_age)
+    return Compiled(published.version, catalog, program)
+
+
+class Catalogs:
+    """Reads the published catalogue for one instance of a function, one refresh at a time.
+
+    Once a version has been read there is always one to go on with: while no newer one can be read, or the newer one is
+    broken, the log says so and the one before stays in force. An instance belongs to one event loop.
+    """
+
+    def __init__(self, catalog: ports.Catalog, clock: ports.Clock) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._held: Compiled | None = None
+        self._newest = 0
+        self._read_at = 0
+        self._tried_at = 0
+        self._refresh: asyncio.Task[None] | None = None
+
+    @property
+    def held(self) -> Compiled | None:
+        """The newest version read so far, however old; None before the first."""
+        return self._held
+
+    async def current(self) -> Compiled:
+        """The version in force, at most `STALE` old unless it cannot be read. Raises `Unavailable` if there is none."""
+        now = self._clock.now()
+        if self._held is None:
+            await asyncio.wait([self._refreshing(now)])
+        elif now - self._tried_at > FRESH:
+            self._refreshing(now)
+        if self._refresh and now - self._read_at > STALE:
+            await asyncio.wait([self._refresh], timeout=PATIENCE_S)
+        if self._held is None:
+            raise Unavailable("no catalogue that can be used has been published")
+        return self._held
+
+    async def at_least(self, version: int) -> Compiled:
+        """This version or a newer one, read now unless it is held. Raises `Unavailable` if there is only an older one.
+
+        A refresh that is already under way may have begun before the version was published, hence a second.
+        """
+        for _ in range(2):
+            if self._held and self._held.version >= version:
+                return self._held
+            await asyncio.wait([self._refreshing(self._clock.now())])
+        if self._held and self._held.version >= version:
+            return self._held
+        raise Unavailable(f"version {version} of the catalogue cannot be read yet")
+
+    def _refreshing(self, now: int) -> asyncio.Task[None]:
+        if self._refresh is None or self._refresh.done():
+            self._tried_at = now
+            self._refresh = asyncio.create_task(self._read(now))
+        return self._refresh
+
+    async def _read(self, now: int) -> None:
+        try:
+            published = await self._catalog.current()
+            self._read_at = now
+            if published and published.version > self._newest:
+                self._newest = published.version
+                self._held = compiled(published)
+        except SegueError as error:
+            _LOG.warning("catalog_not_read: %s", error)
