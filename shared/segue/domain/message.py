@@ -64,9 +64,10 @@ class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """Time has come to `at` (epoch ms) on the wall's clock, or on the clock of a log under import."""
+    """Time has come to `at` (epoch ms; None: the message's own time) on the wall's clock, or on the clock of a log under
+    import."""
 
-    at: int
+    at: int | None = None
     clock: ClockName = "wall"
 
 

@@ -1,0 +1,88 @@
+"""The two documents of a profile: its private state, and the public one that lookups read."""
+
+from typing import TypeVar
+
+import msgspec
+
+from segue.domain.errors import Invalid, Unavailable
+from segue.domain.membership import Interval
+from segue.domain.message import MembershipChanged
+from segue.domain.profile import ProfileRef
+
+STATES, PROFILES, FAILED_EVENTS = "states", "profiles", "failed_events"
+"""The collections."""
+
+SCHEMA = 1
+"""The newest shape of either document that this code reads, and the one it writes."""
+
+
+class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`states/{key}`: all that evaluate knows of a profile.
+
+    `state` is the rules' own encoding, folded by version `catalog` of the catalogue. `imported`: the profile is under
+    import, on the log's clock. `outbox` holds what the newest message led to, to be published again by whoever reads it
+    next; `rev` grows with every write.
+    """
+
+    profile: ProfileRef
+    state: bytes
+    catalog: int
+    rev: int
+    imported: bool = False
+    outbox: tuple[MembershipChanged, ...] = ()
+    schema: int = SCHEMA
+
+
+class PublicProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """`profiles/{key}`: a profile's newest membership snapshot, with the fields of `MembershipChanged`."""
+
+    profile: ProfileRef
+    seq: int
+    catalog: int
+    at: int
+    known_until: int | None
+    memberships: dict[str, tuple[Interval, ...]]
+    approximate: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+
+class _Shape(msgspec.Struct):
+    schema: int
+
+
+_Document = TypeVar("_Document", StateDocument, PublicProfile)
+
+
+def state_path(key: str) -> str:
+    """Where the store keeps a profile's state."""
+    return f"{STATES}/{key}"
+
+
+def profile_path(key: str) -> str:
+    """Where the store keeps a profile's public document."""
+    return f"{PROFILES}/{key}"
+
+
+def encode(document: StateDocument | PublicProfile) -> bytes:
+    """The document as the store keeps it."""
+    return msgspec.msgpack.encode(document)
+
+
+def decode_state(data: bytes) -> StateDocument:
+    """Raises Invalid for corrupt bytes, and Unavailable for a document that newer code wrote."""
+    return _decode(data, StateDocument)
+
+
+def decode_profile(data: bytes) -> PublicProfile:
+    """Raises Invalid for corrupt bytes, and Unavailable for a document that newer code wrote."""
+    return _decode(data, PublicProfile)
+
+
+def _decode(data: bytes, kind: type[_Document]) -> _Document:
+    try:
+        schema = msgspec.msgpack.decode(data, type=_Shape).schema
+        if schema > SCHEMA:
+            raise Unavailable(f"{kind.__name__}: schema {schema} was written by newer code than this, {SCHEMA}")
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"the stored document is corrupt: {error}", path=kind.__name__) from None

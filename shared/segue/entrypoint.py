@@ -1,0 +1,171 @@
+"""How a request enters a function: a pushed CloudEvent in, an answer out, and the only map from errors to statuses."""
+
+import hashlib
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+from cloudevents.exceptions import GenericException
+from cloudevents.http import from_http
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from segue import failures, telemetry
+from segue.domain.errors import Invalid, NotFound, Rejected, Throttled, TooLarge, Unauthorized, Unavailable
+from segue.domain.time import instant
+from segue.ports import Message, Ports
+
+LARGEST_MESSAGE = 10_000_000
+"""Bytes: what Pub/Sub itself carries at most."""
+
+RETRY_AFTER_S = 1
+"""When to come back after a 503: long enough for a restart or a changed leader, short enough for a waiting queue."""
+
+REQUIRED_HEADERS = ("ce-id", "ce-type", "ce-source", "ce-specversion", "ce-time")
+
+METADATA_HEADERS = {"ce-id": "x-goog-pubsub-message-id", "ce-time": "x-goog-pubsub-publish-time"}
+"""Where the attribute is when the publisher cannot set it: Cloud Scheduler's are the same for every message."""
+
+STATUSES: Mapping[type[Exception], HTTPStatus] = {
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
+    NotFound: HTTPStatus.NOT_FOUND,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Rejected: HTTPStatus.BAD_REQUEST,
+    Throttled: HTTPStatus.TOO_MANY_REQUESTS,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""The first entry that an error is an instance of decides."""
+
+Identity: TypeAlias = Callable[[str | None], Awaitable[None]]
+"""Verifies an Authorization header (None: there is none), and raises Unauthorized."""
+
+Handler: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+class Wired(Protocol):
+    """What an entry point needs of the platform."""
+
+    @property
+    def ports(self) -> Ports: ...
+
+    @property
+    def identity(self) -> Identity | None: ...
+
+
+async def acknowledge(request: Request, platform: Wired, function: str, topic: str, handler: Handler) -> Response:
+    """Let `handler` work on the CloudEvent that was pushed, and acknowledge it with 204.
+
+    What can never succeed is recorded in `failed_events`, as given up by `function` and replayable through `topic`, and
+    then acknowledged too. Whatever else is raised, by the recording as well, brings the message back. A caller who is
+    not the configured one gets 403, and nothing is recorded.
+    """
+    try:
+        if platform.identity:
+            await platform.identity(request.headers.get("authorization"))
+        body = await capped_body(request, LARGEST_MESSAGE)
+        try:
+            await handler(cloud_event(request.headers, body))
+        except Rejected as error:
+            message = _as_it_came(request.headers, body)
+            await failures.record(platform.ports, function, topic, message, str(error))
+    except Unauthorized as error:
+        return error_response(error, HTTPStatus.FORBIDDEN)
+    except Exception as error:
+        telemetry.note(
+            "message_not_acknowledged",
+            "ERROR",
+            function=function,
+            message=request.headers.get("ce-id", ""),
+            error=type(error).__name__,
+            where=_where(error),
+        )
+        return error_response(error)
+    telemetry.note("message_acknowledged", "DEBUG", function=function)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def capped_body(request: Request, largest: int) -> bytes:
+    """The request's body, read no further than one byte beyond the largest."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk[: largest + 1 - len(body)]
+        if len(body) > largest:
+            break
+    return bytes(body)
+
+
+def cloud_event(headers: Mapping[str, str], body: bytes) -> Message:
+    """The message of a binary-mode CloudEvent, its data not yet decoded. Raises Invalid, or TooLarge."""
+    if len(body) > LARGEST_MESSAGE:
+        raise TooLarge(f"expected a message of at most {LARGEST_MESSAGE} bytes")
+    headers = _with_metadata(headers)
+    for name in REQUIRED_HEADERS:
+        if not headers.get(name):
+            raise Invalid("is missing or empty", path=name)
+    try:
+        event = from_http(headers, body, data_unmarshaller=bytes)
+    except GenericException as error:
+        raise Invalid(f"expected a CloudEvent: {error}") from None
+    time = instant(event["time"])
+    if time is None:
+        raise Invalid(f"expected an instant, found {event['time']!r:.40}", path="ce-time")
+    return Message(id=event["id"], type=event["type"], source=event["source"], time=time, data=body)
+
+
+def error_response(error: Exception, status: int | None = None) -> Response:
+    """What a caller is told of an error. A bug's message stays inside, for it may show what a visitor sent."""
+    status = HTTPStatus(status or next(status for kind, status in STATUSES.items() if isinstance(error, kind)))
+    message = status.phrase if status == HTTPStatus.INTERNAL_SERVER_ERROR else str(error)
+    body = {"success": False, "code": status.name.lower(), "message": message}
+    return Response(msgspec.json.encode(body), status, _retry_after(error), media_type="application/json")
+
+
+def _retry_after(error: Exception) -> Mapping[str, str]:
+    if isinstance(error, Throttled):
+        return {"retry-after": str(error.retry_after)}
+    return {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Rejected | Throttled):
+        telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=_where(error))
+    return error_response(error)
+
+
+async def _answer_refused_route(_request: Request, error: Exception) -> Response:
+    return error_response(error, getattr(error, "status_code", HTTPStatus.NOT_FOUND))
+
+
+exception_handlers: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    HTTPException: _answer_refused_route,
+    BaseException: _answer_error,
+}
+"""For the Starlette app of an HTTP function. Under `Exception` Starlette would raise a bug again once it is answered,
+and the server would log its message."""
+
+
+def _with_metadata(headers: Mapping[str, str]) -> Mapping[str, str]:
+    found = {name: headers[metadata] for name, metadata in METADATA_HEADERS.items() if metadata in headers}
+    return found | dict(headers)
+
+
+def _as_it_came(headers: Mapping[str, str], body: bytes) -> Message:
+    """The message of a request that may be none: where an id is missing, equal bodies are one message."""
+    headers = _with_metadata(headers)
+    return Message(
+        id=headers.get("ce-id") or hashlib.sha256(body).hexdigest(),
+        type=headers.get("ce-type", ""),
+        source=headers.get("ce-source", ""),
+        time=0,
+        data=body,
+    )
+
+
+def _where(error: Exception) -> str:
+    """The line that raised, without any value that was seen there."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}"

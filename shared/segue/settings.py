@@ -1,0 +1,105 @@
+"""The environment, read once: which platform this is, its names and its secrets.
+
+- SEGUE_PLATFORM: `embedded` (the default) or `google`.
+- SEGUE_PROFILE_SECRET: the secret that document ids are derived with, at least 16 bytes; required.
+- SEGUE_DATA: the folder of the embedded platform's files, and of the laptop's archive; `.segue` by default.
+- SEGUE_PROJECT: the Google Cloud project; required on `google`.
+- SEGUE_CATALOG_DATABASE: the Firestore database of the catalogue; `catalog` by default.
+- SEGUE_PUSH_AUDIENCE, SEGUE_PUSH_ACCOUNT: the audience and the e-mail that a push request's token must carry, both or
+  neither; without them pushes are not verified.
+- SEGUE_WEBHOOK_SECRETS: the secrets that webhooks are signed with, a JSON object from name to secret.
+- SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks go to private addresses; `false` by default.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
+
+import msgspec
+
+from segue.domain.errors import Invalid
+
+PlatformName: TypeAlias = Literal["embedded", "google"]
+
+SHORTEST_SECRET = 16
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment says. Its `repr` shows no secret."""
+
+    platform: PlatformName
+    profile_secret: bytes
+    data: Path
+    project: str
+    catalog_database: str
+    push_audience: str
+    push_account: str
+    webhook_secrets: Mapping[str, str]
+    allow_private_destinations: bool
+
+    def __repr__(self) -> str:
+        return f"Settings(platform={self.platform!r}, project={self.project!r}, data={str(self.data)!r})"
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> "Settings":
+        """Raises Invalid, naming the variable, if one is missing or broken, or if this is Cloud Run and an emulator's
+        address is set."""
+        _refuse_emulators_in_the_cloud(env)
+        platform = _platform(env)
+        return cls(
+            platform=platform,
+            profile_secret=_secret(env),
+            data=Path(env.get("SEGUE_DATA", ".segue")),
+            project=_required(env, "SEGUE_PROJECT") if platform == "google" else env.get("SEGUE_PROJECT", ""),
+            catalog_database=env.get("SEGUE_CATALOG_DATABASE", "catalog"),
+            push_audience=_paired(env, "SEGUE_PUSH_AUDIENCE", "SEGUE_PUSH_ACCOUNT"),
+            push_account=_paired(env, "SEGUE_PUSH_ACCOUNT", "SEGUE_PUSH_AUDIENCE"),
+            webhook_secrets=_webhook_secrets(env),
+            allow_private_destinations=_flag(env, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
+        )
+
+
+def _refuse_emulators_in_the_cloud(env: Mapping[str, str]) -> None:
+    if "K_SERVICE" not in env:
+        return
+    for name in sorted(env):
+        if name.endswith("_EMULATOR_HOST"):
+            raise Invalid("an emulator's address has no place on Cloud Run (K_SERVICE is set)", path=name)
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if not env.get(name):
+        raise Invalid("is missing or empty", path=name)
+    return env[name]
+
+
+def _paired(env: Mapping[str, str], name: str, other: str) -> str:
+    return _required(env, name) if env.get(other) else env.get(name, "")
+
+
+def _platform(env: Mapping[str, str]) -> PlatformName:
+    name = env.get("SEGUE_PLATFORM", "embedded")
+    if name not in get_args(PlatformName):
+        raise Invalid(f"expected one of {', '.join(get_args(PlatformName))}, found {name!r}", path="SEGUE_PLATFORM")
+    return cast(PlatformName, name)
+
+
+def _secret(env: Mapping[str, str]) -> bytes:
+    secret = _required(env, "SEGUE_PROFILE_SECRET").encode()
+    if len(secret) < SHORTEST_SECRET:
+        raise Invalid(f"expected at least {SHORTEST_SECRET} bytes, found {len(secret)}", path="SEGUE_PROFILE_SECRET")
+    return secret
+
+
+def _webhook_secrets(env: Mapping[str, str]) -> Mapping[str, str]:
+    try:
+        return msgspec.json.decode(env.get("SEGUE_WEBHOOK_SECRETS") or "{}", type=dict[str, str])
+    except msgspec.DecodeError:
+        raise Invalid("expected a JSON object of texts, name to secret", path="SEGUE_WEBHOOK_SECRETS") from None
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "false")
+    if value not in ("true", "false"):
+        raise Invalid(f"expected true or false, found {value!r}", path=name)
+    return value == "true"

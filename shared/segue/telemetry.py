@@ -1,0 +1,81 @@
+"""Log lines and counters: one JSON object a line, of named events with allow-listed fields.
+
+Nothing a visitor sent is ever logged: no bodies, no values, and identifiers only as hashes. Control characters are
+escaped by JSON itself, so that no value can begin a line of its own.
+"""
+
+import hashlib
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+EventName: TypeAlias = Literal[
+    "request_failed",
+    "message_acknowledged",
+    "message_not_acknowledged",
+    "message_recorded",
+    "message_redelivered",
+    "outbox_republished",
+    "commit_conflicted",
+    "snapshot_outdated",
+    "delivery_made",
+    "delivery_postponed",
+]
+
+Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+LONGEST_TEXT = 500
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | bool) else str(value)[:LONGEST_TEXT]
+
+
+def _hashed(value: object) -> str:
+    return hashlib.sha256(str(value).encode()).hexdigest()[:12]
+
+
+FIELDS: Mapping[str, Callable[[object], object]] = {
+    "function": _plain,
+    "topic": _plain,
+    "type": _plain,
+    "error": _plain,
+    "where": _plain,
+    "status": _plain,
+    "attempt": _plain,
+    "count": _plain,
+    "version": _plain,
+    "source": _plain,
+    "destination": _plain,
+    "message": _hashed,
+    "key": _hashed,
+}
+"""Every field a log line may carry, and how its value is shown."""
+
+counters: Counter[EventName] = Counter()
+"""How often each event was noted in this process."""
+
+_logger = logging.getLogger("segue")
+
+
+def note(event: EventName, severity: Severity = "INFO", **fields: object) -> None:
+    """Count an event, and log it with the given fields. Raises KeyError for one that is not in `FIELDS`."""
+    counters[event] += 1
+    level = logging.getLevelName(severity)
+    if _logger.isEnabledFor(level):
+        line = {"severity": severity, "event": event} | {name: FIELDS[name](value) for name, value in fields.items()}
+        _logger.log(level, "%s", msgspec.json.encode(line).decode())
+
+
+def start(level: Severity = "INFO") -> None:
+    """Send log lines to the standard output, once a process."""
+    if not _logger.handlers:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        _logger.addHandler(handler)
+        _logger.propagate = False
+    _logger.setLevel(level)
