@@ -54,6 +54,18 @@ PLANTED = [
         "segue.adapters.embedded.planted_adapter -> segue.adapters.google",
     ),
     Violation(
+        "functions/tick/planted_wiring.py",
+        "from segue import wiring",
+        "Only main.py and the emulator touch wiring",
+        "functions.tick.planted_wiring -> segue.wiring",
+    ),
+    Violation(
+        "functions/tick/planted_adapter.py",
+        "import segue.adapters.embedded",
+        "Only wiring and the emulator touch adapters",
+        "functions.tick.planted_adapter -> segue.adapters.embedded",
+    ),
+    Violation(
         "shared/segue/domain/planted_clock.py",
         "import time",
         "The domain and the ports know no cloud, web, clock or environment",

@@ -1,7 +1,9 @@
-"""The commands a person is told about are the commands there are."""
+"""What the README says is so: its commands, its folders, its example."""
 
 import os
 import re
+
+from ruamel.yaml import YAML
 
 from tests.project.files import ROOT
 
@@ -30,3 +32,11 @@ def test_ci_runs_check_then_test_then_test_all() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"^stage make (\S+)$", script, re.MULTILINE) == ["check", "test", "test-all"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_the_example_segment_is_the_one_in_the_catalogue() -> None:
+    yaml = YAML(typ="safe")
+    example = yaml.load(re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)[0])["segments"]
+    catalogue = yaml.load(ROOT / "infra" / "catalog" / "segments.yaml")["segments"]
+    for name, segment in example.items():
+        assert segment.items() <= catalogue[name].items()
