@@ -1,11 +1,10 @@
 """The catalogue in force: what was published last, compiled, and never more than a moment old."""
 
 import asyncio
-import logging
 
 import msgspec
 
-from segue import ports
+from segue import ports, telemetry
 from segue.domain import catalog as definitions
 from segue.domain import rules
 from segue.domain.errors import Invalid, SegueError, Unavailable
@@ -19,9 +18,6 @@ STALE = MINUTE
 
 PATIENCE_S = 1.0
 """How long a request waits for the refresh of a stale catalogue before it goes on with what there is."""
-
-
-_LOG = logging.getLogger(__name__)
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -104,5 +100,6 @@ class Catalogs:
             if published and published.version > self._newest:
                 self._newest = published.version
                 self._held = compiled(published)
+                telemetry.note("catalog_refreshed", version=published.version)
         except SegueError as error:
-            _LOG.warning("catalog_not_read: %s", error)
+            telemetry.note("catalog_not_refreshed", "ERROR", version=self._newest, error=error)

@@ -24,6 +24,8 @@ EventName: TypeAlias = Literal[
     "snapshot_outdated",
     "delivery_made",
     "delivery_postponed",
+    "catalog_refreshed",
+    "catalog_not_refreshed",
 ]
 
 Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
