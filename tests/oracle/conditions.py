@@ -1,0 +1,245 @@
+"""Conditions: whether each kind of the language holds for the events that count at one instant."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import Any, Final
+
+from segue.domain.event import Event
+
+from tests.oracle.operators import passes, where_holds
+from tests.oracle.values import (
+    MISSING,
+    duration,
+    elements,
+    identity,
+    instant,
+    is_number,
+    look_up,
+    micros,
+    spread,
+    written,
+)
+
+Condition = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """What there is to see of a visitor at one instant.
+
+    `events` are those that occurred by then and count, by (occurred_at, received_at, message_id); `in_segment` says
+    whether the visitor is in another segment at the same instant.
+    """
+
+    at: int
+    events: Sequence[Event]
+    in_segment: Callable[[str], bool]
+
+
+def holds(condition: Condition, view: View) -> bool:
+    """Whether the condition is true."""
+    (kind,) = KINDS.keys() & condition.keys()
+    return KINDS[kind](condition, view)
+
+
+def order(event: Event) -> tuple[int, int, str]:
+    """The order that `latest`, `first` and traits go by."""
+    return event.occurred_at, event.received_at, event.message_id
+
+
+def selects(selector: str | Condition, event: Event) -> bool:
+    """Whether the event has the name, or the name and the properties, that are asked for."""
+    if isinstance(selector, str):
+        return selector in ("*", event.name)
+    return selects(selector["did"], event) and where_holds(selector.get("where", {}), event.properties)
+
+
+def in_window(window: Condition, at: int) -> Callable[[Event], bool]:
+    """Whether an event lies in the window that the leaf has at this instant; without one, in all the time before it."""
+    if "within" in window:
+        return lambda event: at - duration(window["within"]) < event.occurred_at <= at
+    if "ago" in window:
+        far, near = map(duration, window["ago"])
+        return lambda event: at - far < event.occurred_at <= at - near
+    if "since" in window:
+        since = instant(window["since"])
+        return lambda event: since is not None and since <= event.occurred_at <= at
+    return lambda event: event.occurred_at <= at
+
+
+def counted(leaf: Condition, view: View) -> list[Event]:
+    """The events a `did` or an `aggregate` is about."""
+    selector = {"did": leaf.get("did", leaf.get("of")), "where": leaf.get("where", {})}
+    inside = in_window(leaf, view.at)
+    return [event for event in view.events if inside(event) and selects(selector, event)]
+
+
+def figure(leaf: Condition, events: Sequence[Event]) -> Any:
+    """The count of a `did`, or what an `aggregate` makes of the events."""
+    if "did" in leaf:
+        return len(events)
+    (name,) = FIGURES.keys() & leaf.keys()
+    present = [value for event in events if (value := look_up(event.properties, leaf[name])) is not MISSING]
+    return FIGURES[name](present)
+
+
+def each(values: Iterable[Any]) -> list[Any]:
+    """Every value, an array giving its elements."""
+    return [element for value in values for element in elements(value)]
+
+
+def numbers(values: Iterable[Any]) -> list[Any]:
+    """The numbers among the values and their elements."""
+    return [value for value in each(values) if is_number(value)]
+
+
+def total(values: Iterable[Any]) -> Fraction:
+    """The sum of the numbers, each in whole millionths."""
+    return Fraction(sum(micros(value) for value in numbers(values)), 1_000_000)
+
+
+FIGURES: Final[Mapping[str, Callable[[list[Any]], Any]]] = {
+    "sum": total,
+    "avg": lambda values: total(values) / len(numbers(values)) if numbers(values) else MISSING,
+    "min": lambda values: min(numbers(values), default=MISSING),
+    "max": lambda values: max(numbers(values), default=MISSING),
+    "distinct": lambda values: len({identity(value) for value in each(values)}),
+    "latest": lambda values: values[-1] if values else MISSING,
+    "first": lambda values: values[0] if values else MISSING,
+}
+
+
+def measured(leaf: Condition, view: View) -> bool:
+    """Whether the leaf's figure passes, for some group if there is a `per`."""
+    test = leaf.get("count", {"ge": 1}) if "did" in leaf else leaf["is"]
+    events = counted(leaf, view)
+    if "per" not in leaf:
+        return passes(test, figure(leaf, events), {})
+    groups: dict[Hashable, list[Event]] = {}
+    for event in events:
+        for value in {identity(value) for value in elements(look_up(event.properties, leaf["per"]))}:
+            groups.setdefault(value, []).append(event)
+    return any(passes(test, figure(leaf, group), {}) for group in groups.values())
+
+
+def trait(condition: Condition, view: View) -> bool:
+    """Each trait has the value that the newest identify gave it."""
+    traits: dict[str, Any] = {}
+    for event in view.events:
+        traits |= event.traits
+    return passes(condition["is"], look_up(traits, condition["trait"]), traits)
+
+
+def together(condition: Condition, view: View) -> bool:
+    """All leaves hold in one window."""
+    spec = condition["together"]
+    window = {"within": spec["within"]}
+    return all(measured({**leaf.get("aggregate", leaf), **window}, view) for leaf in spec["of"])
+
+
+def shared(event: Event, paths: Iterable[str]) -> set[tuple[Hashable, ...]]:
+    """The combinations of values an event has at the paths of `same`; none if one is missing, one without paths."""
+    return set(product(*([identity(value) for value in spread(event.properties, path)] for path in paths)))
+
+
+def between(events: Iterable[Event], selector: str | Condition, start: Event, end: Event) -> bool:
+    """Whether something happened strictly between two events."""
+    return any(start.occurred_at < event.occurred_at < end.occurred_at and selects(selector, event) for event in events)
+
+
+def sequence(condition: Condition, view: View) -> bool:
+    """Some chain of strictly later events, one per step, lies in the window."""
+    spec = condition["sequence"]
+    inside = in_window(spec, view.at)
+    events = [event for event in view.events if inside(event)]
+
+    def chains(steps: Sequence[Condition]) -> Iterator[tuple[list[Event], set[tuple[Hashable, ...]]]]:
+        """Every chain of the steps, with the values of `same` that all its events have."""
+        *earlier, step = steps
+        for event in events:
+            values = shared(event, spec.get("same", []))
+            if not (selects(step, event) and values):
+                continue
+            if not earlier:
+                yield [event], values
+                continue
+            for chain, common in chains(earlier):
+                if follows(step, chain[-1], event) and common & values:
+                    yield [*chain, event], common & values
+
+    def follows(step: Condition, previous: Event, event: Event) -> bool:
+        """Whether the event can be the step after this one."""
+        pause = event.occurred_at - previous.occurred_at
+        return (
+            pause > 0
+            and ("gap" not in step or pause < duration(step["gap"]))
+            and ("without" not in step or not between(events, step["without"], previous, event))
+        )
+
+    return any(
+        "without" not in spec or not between(events, spec["without"], chain[0], chain[-1])
+        for chain, _ in chains(spec["steps"])
+    )
+
+
+def absent(condition: Condition, view: View) -> bool:
+    """The latest A is `for` ago or more, and nothing has come since; each value of `same` waits by itself."""
+    spec = condition["absent"]
+    same = spec.get("same", [])
+    pairs = dict(same) if isinstance(same, Mapping) else {path: path for path in same}
+    latest: dict[Hashable, int] = {}
+    for event in view.events:
+        if selects(spec["after"], event):
+            latest |= dict.fromkeys(shared(event, pairs.keys()), event.occurred_at)
+    ended = {
+        values
+        for event in view.events
+        if selects(spec["without"], event)
+        for values in shared(event, pairs.values())
+        if values in latest and latest[values] < event.occurred_at
+    }
+    wait = duration(spec["for"]) if "for" in spec else 0
+    return any(
+        start + wait <= view.at and ("within" not in spec or view.at < start + duration(spec["within"]))
+        for values, start in latest.items()
+        if values not in ended
+    )
+
+
+def first_time(condition: Condition, view: View) -> bool:
+    """The first event that ever passed lies in the window."""
+    selector = {"did": condition["first_time"], "where": condition.get("where", {})}
+    first = next((event for event in view.events if selects(selector, event)), None)
+    return first is not None and in_window(condition, view.at)(first)
+
+
+def compare(condition: Condition, view: View) -> bool:
+    """The left figure stands to so many times the right one."""
+    spec = condition["compare"]
+    sides = (spec[side].get("aggregate", spec[side]) for side in ("left", "right"))
+    left, right = (figure(leaf, counted(leaf, view)) for leaf in sides)
+    if not (is_number(left) and is_number(right)):
+        return False
+    return passes({spec["op"]: written(right) * written(spec.get("factor", 1))}, written(left), {})
+
+
+KINDS: Final[Mapping[str, Callable[[Condition, View], bool]]] = {
+    "all": lambda condition, view: all(holds(part, view) for part in condition["all"]),
+    "any": lambda condition, view: any(holds(part, view) for part in condition["any"]),
+    "none": lambda condition, view: not any(holds(part, view) for part in condition["none"]),
+    "not": lambda condition, view: not holds(condition["not"], view),
+    "at_least": lambda condition, view: (
+        sum(holds(part, view) for part in condition["at_least"]["of"]) >= condition["at_least"]["count"]
+    ),
+    "trait": trait,
+    "did": measured,
+    "aggregate": lambda condition, view: measured(condition["aggregate"], view),
+    "together": together,
+    "sequence": sequence,
+    "absent": absent,
+    "first_time": first_time,
+    "compare": compare,
+    "segment": lambda condition, view: view.in_segment(condition["segment"]),
+}
