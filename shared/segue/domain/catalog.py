@@ -10,31 +10,26 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     StringConstraints,
     ValidationError,
-    WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.time import DAY, HOUR, SECOND, duration
+from segue.domain.rules.definition import Duration, Segment
+from segue.domain.time import DAY, HOUR, SECOND
 
 DEFAULT_VARIANT = "default"
 """The variant's name in a decision for a slot's default content; no variant of a slot may take it."""
 
 LIVE_KEYS = 2
 """A source has at most two keys of each kind: the one in use and the one that replaces it."""
-
-
-def _milliseconds(text: object) -> int:
-    try:
-        return duration(text)
-    except Invalid as error:
-        raise ValueError(str(error)) from error
 
 
 def _web_address(url: str) -> str:
@@ -55,16 +50,21 @@ Origin: TypeAlias = Annotated[
 ]
 """Scheme, host and port exactly as a browser's `Origin` header gives them."""
 
-Duration: TypeAlias = Annotated[
-    int, BeforeValidator(_milliseconds), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(ms|s|m|h|d|w)$"})
-]
-"""Written as `30m`, held in milliseconds."""
-
 Url: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]
 Content: TypeAlias = dict[str, JsonValue]
 """What fills a slot: data that the CMS knows how to show."""
 
 Keys: TypeAlias = Annotated[tuple[KeyHash, ...], Field(strict=False, max_length=LIVE_KEYS)]
+
+
+class _ShownAs:
+    """As an annotation: in the JSON Schema, a value looks like this model, though it is kept as written."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self.model.__pydantic_core_schema__)
 
 
 class Part(BaseModel):
@@ -134,16 +134,19 @@ class Destination(Part):
 class Settings(Part):
     """`lateness` and `max_age` as the rules have them; `grace`: how long the tick waits for stragglers."""
 
-    lateness: Duration = HOUR
-    max_age: Duration = 30 * DAY
-    grace: Duration = 10 * SECOND
+    lateness: Annotated[Duration, Field(json_schema_extra={"default": "1h"})] = HOUR
+    max_age: Annotated[Duration, Field(json_schema_extra={"default": "30d"})] = 30 * DAY
+    grace: Annotated[Duration, Field(json_schema_extra={"default": "10s"})] = 10 * SECOND
 
 
 class Catalog(Part):
-    """One version of everything an operator defines. Segments are kept as written: the rules compile them."""
+    """One version of everything an operator defines. Segments are kept as written: the rules compile them.
+
+    Its JSON Schema, for editors, has the whole language of conditions.
+    """
 
     sources: dict[Id, Source] = {}
-    segments: dict[Id, dict[str, Any]] = {}
+    segments: dict[Id, Annotated[dict[str, Any], _ShownAs(Segment)]] = {}
     slots: dict[Id, Slot] = {}
     destinations: dict[Id, Destination] = {}
     settings: Settings = Settings()
