@@ -1,0 +1,50 @@
+"""Google's ports together: what the wiring opens, for the cloud and for the emulators alike."""
+
+import os
+from collections.abc import Mapping
+
+from segue.adapters.google.bus import PubsubBus
+from segue.adapters.google.catalog import FirestoreCatalog
+from segue.adapters.google.connection import DEADLINE_S, close, firestore_client, publisher_client
+from segue.adapters.google.store import FirestoreStore
+
+
+class GooglePlatform:
+    """`store`, `bus` and `catalog` over one connection to Firestore and one to Pub/Sub.
+
+    They belong to the event loop that runs when they are opened.
+    """
+
+    def __init__(
+        self, project: str, catalog_database: str, firestore: str | None, pubsub: str | None, deadline_s: float
+    ) -> None:
+        self._firestore = firestore_client(firestore)
+        self._pubsub = publisher_client(pubsub)
+        self.store = FirestoreStore(self._firestore, project, "(default)", deadline_s=deadline_s)
+        self.bus = PubsubBus(self._pubsub, project, deadline_s=deadline_s)
+        self.catalog = FirestoreCatalog(
+            FirestoreStore(self._firestore, project, catalog_database, deadline_s=deadline_s)
+        )
+
+    @classmethod
+    def open(
+        cls,
+        project: str,
+        catalog_database: str,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        deadline_s: float = DEADLINE_S,
+    ) -> "GooglePlatform":
+        """`FIRESTORE_EMULATOR_HOST` and `PUBSUB_EMULATOR_HOST` (host:port) lead to the emulators, as in every client of
+        Google's; without them it is the cloud. Nothing is connected until the first call."""
+        return cls(
+            project,
+            catalog_database,
+            environment.get("FIRESTORE_EMULATOR_HOST"),
+            environment.get("PUBSUB_EMULATOR_HOST"),
+            deadline_s,
+        )
+
+    async def close(self) -> None:
+        await close(self._firestore)
+        await close(self._pubsub)
