@@ -25,7 +25,12 @@ class Invalid(Rejected):
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message)
+        self.message = message
         self.path = path
+
+    def under(self, part: str) -> "Invalid":
+        """The same error seen from outside: `part` goes in front of its path."""
+        return Invalid(self.message, f"{part}.{self.path}" if self.path else part)
 
 
 class Unauthorized(Rejected):

@@ -16,7 +16,7 @@ import msgspec
 
 from segue.domain.event import Event, Json
 from segue.domain.membership import Interval, Transition
-from segue.domain.profile import ProfileRef
+from segue.domain.profile import Key, ProfileRef
 
 EVENTS, TICKS, MEMBERSHIPS = "events", "ticks", "memberships"
 
@@ -33,7 +33,7 @@ ClockName: TypeAlias = Literal["wall", "import"]
 class EventsReceived(msgspec.Struct, frozen=True, kw_only=True):
     """The events of one request and one profile. `imported`: they came by /v1/import, on the log's own clock."""
 
-    key: str
+    key: Key
     profile: ProfileRef
     source: str
     events: tuple[Event, ...]
@@ -59,13 +59,15 @@ class EventsRefused(msgspec.Struct, frozen=True, kw_only=True):
 class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
     """A profile with something to announce at or before `at` (epoch ms, the tick's time less the grace)."""
 
-    key: str
+    key: Key
     at: int
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """Time has come to `at` (epoch ms; None: the message's own time) on the wall's clock, or on the clock of a log under
-    import."""
+    """Time has come to `at` on the wall's clock, or on the clock of a log under import.
+
+    `at` is in epoch ms; None is the message's own time, for a schedule cannot say it.
+    """
 
     at: int | None = None
     clock: ClockName = "wall"
@@ -78,7 +80,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     version that computed it, `at` the evaluation's instant; the snapshot is exact from `at` up to `known_until`.
     """
 
-    key: str
+    key: Key
     profile: ProfileRef
     seq: int
     catalog: int
@@ -93,7 +95,7 @@ class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):
     """One transition for one destination, to be tried again no earlier than `not_before` (epoch ms)."""
 
     destination: str
-    key: str
+    key: Key
     profile: ProfileRef
     transition: Transition
     attempt: int

@@ -2,11 +2,14 @@
 
 import hashlib
 import hmac
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 IdentifierKind: TypeAlias = Literal["user_id", "anonymous_id"]
+
+Key: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+"""What `profile_key` makes; checked wherever a message is decoded."""
 
 SHARDS = 64
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -30,6 +31,13 @@ def decode(data: bytes, kind: type[Value]) -> Value:
     if msgspec.json.encode(value) != data or _PERHAPS_BEYOND_64_BITS.search(data):
         _refuse_ambiguous(data)
     return value
+
+
+def decode_one_of(name: str, data: bytes, kinds: Mapping[str, type[Value]]) -> Value:
+    """A value of the type that goes by this name. Raises Invalid, for an unknown name too."""
+    if name not in kinds:
+        raise Invalid(f"expected a message of type {' or '.join(kinds)}, found {name!r:.80}")
+    return decode(data, kinds[name])
 
 
 def _refuse_ambiguous(data: bytes) -> None:

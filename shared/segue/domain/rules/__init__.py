@@ -1,1 +1,23 @@
-"""The engine: pure functions from definitions and events to memberships known ahead (RULES.md section 5)."""
+"""The engine: pure functions from definitions and events to memberships known ahead (RULES.md section 5).
+
+`compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline`
+"""
+
+from segue.domain.rules.fold import fold, timeline
+from segue.domain.rules.program import Program, compile  # noqa: A004  # the engine's contract names it so
+from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
+
+__all__ = [
+    "Counts",
+    "Program",
+    "State",
+    "canonical",
+    "compile",
+    "decode",
+    "drained",
+    "empty",
+    "encode",
+    "fold",
+    "holds",
+    "timeline",
+]

@@ -1,0 +1,69 @@
+"""`compare`: one count or figure against a multiple of another; false where one of them is missing."""
+
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from segue.domain.rules.definition import Compare, CountOf, FigureOf
+from segue.domain.rules.evidence import content_key
+from segue.domain.rules.figures import FIGURES, Step, steps, where_true
+from segue.domain.rules.intervals import Spans
+from segue.domain.rules.kinds.aggregate import measured
+from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
+from segue.domain.rules.operators import is_number
+
+ORDERS = {name: getattr(operator, name) for name in ("eq", "ne", "gt", "ge", "lt", "le")}
+
+
+def compile_compare(definition: Compare, measurements: Measurements) -> Node:
+    part = definition.compare
+    (left, left_reads, left_key), (right, right_reads, right_key) = (
+        _figure(side, measurements) for side in (part.left, part.right)
+    )
+    factor = _exact(part.factor)
+    holds = ORDERS[part.op]
+
+    def compares(values: tuple[Any, Any], _events: int) -> bool:
+        return all(is_number(value) for value in values) and holds(_exact(values[0]), factor * _exact(values[1]))
+
+    def spans(view: View) -> Spans:
+        return where_true(_side_by_side(left(view), right(view)), compares)
+
+    key = content_key(["compare", left_key, right_key, part.op, part.factor])
+    return leaf(key, spans, left_reads | right_reads)
+
+
+def _figure(
+    side: CountOf | FigureOf, measurements: Measurements
+) -> tuple[Callable[[View], list[Step]], dict[str, int | None], str]:
+    if isinstance(side, CountOf):
+        window = window_of(side)
+        name, key = "count", measurements.events(side.did, side.where, window, "totals")
+    else:
+        window = window_of(side.aggregate)
+        name, key = side.aggregate.function[0], measured(side.aggregate, measurements, window)
+
+    def figure(view: View) -> list[Step]:
+        groups = grouped(view.entries(key))
+        totals = view.totals.get(key, {})
+        return steps(groups.get(None, ()), totals.get(""), window, FIGURES[name], view.start)
+
+    return figure, {key: window.far}, content_key([key, name, window.far, window.near])
+
+
+def _side_by_side(left: list[Step], right: list[Step]) -> list[Step]:
+    found: list[Step] = []
+    i = j = 0
+    for instant in sorted({step[0] for step in left} | {step[0] for step in right}):
+        while i + 1 < len(left) and left[i + 1][0] <= instant:
+            i += 1
+        while j + 1 < len(right) and right[j + 1][0] <= instant:
+            j += 1
+        found.append((instant, (left[i][1], right[j][1]), 0))
+    return found
+
+
+def _exact(number: int | float) -> Fraction:
+    """The decimal as written."""
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))

@@ -1,0 +1,86 @@
+"""`sequence`: one event per step, each strictly later than the one before, all in one window.
+
+Seen from an instant, only one thing about the chains matters: how late the latest of them begins, for that one leaves
+the window last.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from segue.domain.rules.definition import Selector, SequenceOf
+from segue.domain.rules.definition import Sequence as SequenceModel
+from segue.domain.rules.evidence import Entry, Window, content_key, visible_changes
+from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
+from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
+
+Instants: TypeAlias = list[int]
+
+
+def compile_sequence(definition: SequenceModel, measurements: Measurements) -> Node:
+    part = definition.sequence
+    window = Window(far=part.within)
+
+    def measured(selector: Selector | None, same: Sequence[str]) -> str | None:
+        if selector is None:
+            return None
+        return measurements.events(selector.did, selector.where, window, "latest", same=same)
+
+    steps = [measured(step, part.same) for step in part.steps]
+    betweens = [measured(step.without, ()) for step in part.steps]
+    whole = measured(part.without, ())
+    keys = list(dict.fromkeys(key for key in [*steps, *betweens, whole] if key is not None))
+
+    def spans(view: View) -> Spans:
+        instants = visible_changes([entry for key in keys for entry in view.entries(key)], view.start)
+        found: Spans = []
+        for since, until in zip(instants, [*instants[1:], FOREVER], strict=True):
+            seen = {key: [entry for entry in view.entries(key) if entry[1] <= since] for key in keys}
+            begins = latest_start(
+                part,
+                [grouped(seen[key or ""]) for key in steps],
+                [_instants(seen[key]) if key else [] for key in betweens],
+                _instants(seen[whole]) if whole else [],
+            )
+            if begins is not None:
+                found += clipped([window.active((begins, begins, None, None))], since, until)
+        return union(found)
+
+    key = content_key(["sequence", steps, betweens, whole, part.within, [step.gap for step in part.steps]])
+    return leaf(key, spans, dict.fromkeys(keys, part.within))
+
+
+def latest_start(
+    part: SequenceOf, steps: Sequence[dict[str | None, list[Entry]]], betweens: Sequence[Instants], whole: Instants
+) -> int | None:
+    """The start of the chain that begins last, or None if there is no chain."""
+    best: int | None = None
+    for group in steps[0]:
+        # Of the chains that reach an event of the step at hand, the latest start, by the instant of that event.
+        reached = {entry[0]: entry[0] for entry in steps[0][group]}
+        for number in range(1, len(steps)):
+            reached = _next(reached, _instants(steps[number].get(group, [])), part.steps[number].gap, betweens[number])
+        for last, begins in reached.items():
+            if _before(whole, last) <= begins and (best is None or begins > best):
+                best = begins
+    return best
+
+
+def _next(reached: dict[int, int], instants: Instants, gap: int | None, between: Instants) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for instant in instants:
+        earliest = max(_before(between, instant), -1 if gap is None else instant - gap + 1)
+        begins = max((start for last, start in reached.items() if earliest <= last < instant), default=None)
+        if begins is not None:
+            found[instant] = begins
+    return found
+
+
+def _before(instants: Instants, limit: int) -> int:
+    """The last instant strictly before the limit, or -1."""
+    position = bisect_left(instants, limit)
+    return instants[position - 1] if position else -1
+
+
+def _instants(entries: Sequence[Entry]) -> Instants:
+    return sorted({entry[0] for entry in entries})

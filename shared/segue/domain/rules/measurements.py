@@ -1,0 +1,136 @@
+"""Compiling leaves: each distinct measurement once, however many conditions ask for it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from segue.domain.rules import evidence as ev
+from segue.domain.rules.evidence import Entry, Evidence, Keep, Window
+from segue.domain.rules.intervals import Spans
+from segue.domain.rules.operators import split, where
+
+Totals: TypeAlias = list[Any]
+"""What is settled of one group: [events, numbers, sum in millionths as text, least, greatest]."""
+
+
+@dataclass
+class View:
+    """A profile's evidence, looked at from `start` on."""
+
+    start: int
+    streams: Mapping[str, Sequence[Entry]]
+    totals: Mapping[str, Mapping[str, Totals]]
+    memberships: Mapping[str, Spans]
+    known: dict[str, Spans] = field(default_factory=dict)
+
+    def entries(self, key: str) -> Sequence[Entry]:
+        return self.streams.get(key, ())
+
+    def once(self, key: str, spans: Callable[["View"], Spans]) -> Spans:
+        """The truth of a leaf, worked out at most once for this view."""
+        if key not in self.known:
+            self.known[key] = spans(self)
+        return self.known[key]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A compiled condition: its truth over time, the measurements it reads (how far back), the segments it refers to."""
+
+    spans: Callable[[View], Spans]
+    reads: frozenset[tuple[str, int | None]] = frozenset()
+    refers: frozenset[str] = frozenset()
+
+
+def leaf(key: str, spans: Callable[[View], Spans], reads: Mapping[str, int | None]) -> Node:
+    """A node whose truth is kept for the length of a view under `key`."""
+    return Node(lambda view: view.once(key, spans), frozenset(reads.items()))
+
+
+@dataclass
+class Measurements:
+    """The measurements of a program while it is compiled. `looked_back` is that of the segment at hand."""
+
+    book: dict[str, Evidence] = field(default_factory=dict)
+    looked_back: bool = False
+
+    def events(
+        self,
+        name: str,
+        where_: Mapping[str, Any] | None,
+        window: Window,
+        keep: Keep,
+        *,
+        most: int | None = None,
+        per: str | None = None,
+        same: Sequence[str] = (),
+        reads: tuple[str, str] | None = None,
+    ) -> str:
+        """The key of the measurement of the events of a name.
+
+        `per` and `same` say what groups them, `reads` is (`number`, `value` or `whole`, path): what is read of them.
+        """
+        content = ["event", name, where_, window.since, keep, per, list(same), reads]
+        if keep == "totals":
+            content.append(window.far is None)
+        key = ev.content_key(content)
+        collect = ev.collector(
+            where(where_) if where_ else None,
+            _grouping(per, same),
+            READERS[reads[0]](split(reads[1])) if reads else ev.nothing,
+            window.since,
+            keeps_nothing=reads is None or per is not None,
+        )
+        self._note(Evidence(
+            key=key, event=name, trait=None, collect=collect, keep=keep,
+            far=window.far, near=window.near, most=most, looked_back=self.looked_back,
+        ))  # fmt: skip
+        return key
+
+    def trait(self, name: str) -> str:
+        """The key of the history of a trait."""
+        key = ev.content_key(["trait", name])
+        self._note(Evidence(
+            key=key, event=None, trait=name, collect=ev.trait_collector(name), keep="newest",
+            far=None, near=0, most=1, looked_back=self.looked_back,
+        ))  # fmt: skip
+        return key
+
+    def _note(self, new: Evidence) -> None:
+        old = self.book.get(new.key, new)
+        self.book[new.key] = replace(
+            new,
+            far=None if None in (old.far, new.far) else max(old.far or 0, new.far or 0),
+            near=max(old.near, new.near),
+            most=None if None in (old.most, new.most) else max(old.most or 0, new.most or 0),
+            looked_back=old.looked_back or new.looked_back,
+        )
+
+
+READERS: Mapping[str, Callable[[tuple[str, ...]], Callable[[Any], Sequence[Any]]]] = {
+    "number": ev.numbers_at,
+    "value": ev.values_at,
+    "whole": ev.whole_at,
+}
+
+
+def _grouping(per: str | None, same: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[str | None]]:
+    if per is not None:
+        path = split(per)
+        return lambda properties: ev.groups_at(properties, path)
+    return ev.same_keys([split(path) for path in same]) if same else ev.no_groups
+
+
+def window_of(leaf: Any) -> Window:
+    """The window of a leaf that may have one."""
+    if leaf.ago is not None:
+        return Window(far=leaf.ago[0], near=leaf.ago[1])
+    return Window(far=leaf.within, since=leaf.since)
+
+
+def grouped(entries: Sequence[Entry]) -> dict[str | None, list[Entry]]:
+    """The entries of each group."""
+    groups: dict[str | None, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry[2], []).append(entry)
+    return groups

@@ -1,0 +1,218 @@
+"""Compiling definitions: a program holds each distinct measurement once, indexed by event name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from segue.domain.errors import Invalid
+from segue.domain.rules import definition as language
+from segue.domain.rules.evidence import Evidence, content_key
+from segue.domain.rules.kinds import logic
+from segue.domain.rules.kinds.absent import compile_absent
+from segue.domain.rules.kinds.aggregate import compile_aggregate
+from segue.domain.rules.kinds.compare import compile_compare
+from segue.domain.rules.kinds.did import compile_did
+from segue.domain.rules.kinds.first_time import compile_first_time
+from segue.domain.rules.kinds.sequence import compile_sequence
+from segue.domain.rules.kinds.together import compile_together
+from segue.domain.rules.kinds.trait import compile_trait
+from segue.domain.rules.measurements import Measurements, Node
+from segue.domain.time import DAY, HOUR
+
+LATENESS: Final = HOUR
+MAX_AGE: Final = 30 * DAY
+
+
+@dataclass(frozen=True)
+class CompiledSegment:
+    """A segment as the engine evaluates it.
+
+    `definition` is the version (content hash) of its definition. `memory` names what is remembered of it, None if it has
+    no memory of its own. `looked_back`: some memory, its own or another segment's, looks at it at earlier instants.
+    `closure` are the segments it refers to, directly or not.
+    """
+
+    id: str
+    definition: str
+    when: Node
+    until: Node | None
+    stays: int
+    memory: str | None
+    looked_back: bool
+    closure: frozenset[str]
+    reads: frozenset[tuple[str, int | None]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Compiled definitions. `segments` maps ids to definition versions; `order` lists them, those referred to first."""
+
+    version: str
+    segments: Mapping[str, str]
+    order: tuple[CompiledSegment, ...]
+    evidence: Mapping[str, Evidence]
+    by_event: Mapping[str, tuple[Evidence, ...]]
+    by_trait: Mapping[str, tuple[Evidence, ...]]
+    dependents: Mapping[str, frozenset[str]]
+    lateness: int
+    max_age: int
+
+    def concerned(self, name: str) -> tuple[Evidence, ...]:
+        """The measurements that take events of this name."""
+        return self.by_event.get(name) or self.by_event["*"]
+
+
+def compile(  # noqa: A001  # the engine's contract names it so
+    segments: Mapping[str, Any], *, lateness: int = LATENESS, max_age: int = MAX_AGE
+) -> Program:
+    """The program of a catalogue's `segments`. Raises `Invalid` with the path of the part that is wrong."""
+    parsed = {name: _parsed(name, definition) for name, definition in segments.items()}
+    refers = {name: _references(segment) for name, segment in parsed.items()}
+    order = _ordered(refers)
+    remembering = {name for name, segment in parsed.items() if segment.stays or segment.until}
+    closures: dict[str, frozenset[str]] = {}
+    for name in order:
+        closures[name] = frozenset(refers[name]).union(*(closures[other] for other in refers[name]))
+    looked_back = remembering.union(*(closures[name] for name in remembering))
+
+    measurements = Measurements()
+    compiled: dict[str, CompiledSegment] = {}
+    for name in order:
+        measurements.looked_back = name in looked_back
+        compiled[name] = _compiled(name, parsed[name], segments[name], measurements, closures[name], compiled)
+    evidence = measurements.book
+    definitions = {name: compiled[name].definition for name in segments}
+    return Program(
+        version=content_key([definitions, lateness, max_age]),
+        segments=definitions,
+        order=tuple(compiled[name] for name in order),
+        evidence=evidence,
+        by_event=_by_event(evidence),
+        by_trait=_grouped(evidence, lambda one: one.trait),
+        dependents=_dependents(compiled, evidence),
+        lateness=lateness,
+        max_age=max_age,
+    )
+
+
+def _parsed(name: str, definition: object) -> language.Segment:
+    try:
+        return language.parse(definition)
+    except Invalid as error:
+        raise error.under(f"segments.{name}") from error
+
+
+def _compiled(
+    name: str,
+    segment: language.Segment,
+    source: Mapping[str, Any],
+    measurements: Measurements,
+    closure: frozenset[str],
+    others: Mapping[str, CompiledSegment],
+) -> CompiledSegment:
+    when = node(segment.when, measurements)
+    until = node(segment.until, measurements) if segment.until else None
+    content = {part: source.get(part) for part in ("when", "stays", "until")}
+    own = when.reads | (until.reads if until else frozenset())
+    return CompiledSegment(
+        id=name,
+        definition=content_key(content),
+        when=when,
+        until=until,
+        stays=segment.stays or 0,
+        memory=content_key(content) if segment.stays or until else None,
+        looked_back=measurements.looked_back,
+        closure=closure,
+        reads=own.union(*(others[other].reads for other in closure)),
+    )
+
+
+def node(condition: BaseModel, measurements: Measurements) -> Node:
+    """The compiled condition."""
+    return NODES[type(condition)](condition, measurements)
+
+
+def _nodes(conditions: list[Any], measurements: Measurements) -> list[Node]:
+    return [node(condition, measurements) for condition in conditions]
+
+
+def _compile_reference(condition: language.InSegment, _measurements: Measurements) -> Node:
+    name = condition.segment
+    return Node(lambda view: list(view.memberships[name]), refers=frozenset({name}))
+
+
+NODES: Mapping[type[BaseModel], Callable[[Any, Measurements], Node]] = {
+    language.All: lambda condition, book: logic.every(_nodes(condition.all, book)),
+    language.Any_: lambda condition, book: logic.some(_nodes(condition.any, book)),
+    language.None_: lambda condition, book: logic.none(_nodes(condition.none, book)),
+    language.Not: lambda condition, book: logic.none([node(condition.not_, book)]),
+    language.AtLeast: lambda condition, book: logic.several(
+        condition.at_least.count, _nodes(condition.at_least.of, book)
+    ),
+    language.TraitIs: compile_trait,
+    language.Did: compile_did,
+    language.Aggregate: lambda condition, book: compile_aggregate(condition.aggregate, book),
+    language.Together: compile_together,
+    language.Sequence: compile_sequence,
+    language.Absent: compile_absent,
+    language.FirstTime: compile_first_time,
+    language.Compare: compile_compare,
+    language.InSegment: _compile_reference,
+}
+
+
+def _references(segment: language.Segment) -> frozenset[str]:
+    found: set[str] = set()
+
+    def visit(part: object) -> None:
+        if isinstance(part, language.InSegment):
+            found.add(part.segment)
+        elif isinstance(part, BaseModel):
+            for value in part.__dict__.values():
+                visit(value)
+        elif isinstance(part, list):
+            for value in part:
+                visit(value)
+
+    visit(segment.when)
+    visit(segment.until)
+    return frozenset(found)
+
+
+def _ordered(refers: Mapping[str, frozenset[str]]) -> list[str]:
+    for name, others in refers.items():
+        for other in sorted(others - refers.keys()):
+            raise Invalid(f"refers to a segment {other!r} that does not exist", f"segments.{name}")
+    try:
+        return list(TopologicalSorter({name: sorted(others) for name, others in refers.items()}).static_order())
+    except CycleError as error:
+        cycle = " → ".join(reversed(error.args[1]))
+        raise Invalid(f"refers to itself: {cycle}", f"segments.{error.args[1][0]}") from error
+
+
+def _by_event(evidence: Mapping[str, Evidence]) -> dict[str, tuple[Evidence, ...]]:
+    by_name = _grouped(evidence, lambda one: one.event)
+    always = by_name.pop("*", ())
+    return {"*": always, **{name: found + always for name, found in by_name.items()}}
+
+
+def _grouped(
+    evidence: Mapping[str, Evidence], name_of: Callable[[Evidence], str | None]
+) -> dict[str, tuple[Evidence, ...]]:
+    found: dict[str, tuple[Evidence, ...]] = {}
+    for one in evidence.values():
+        name = name_of(one)
+        if name is not None:
+            found[name] = (*found.get(name, ()), one)
+    return found
+
+
+def _dependents(compiled: Mapping[str, CompiledSegment], evidence: Mapping[str, Evidence]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {key: set() for key in evidence}
+    for segment in compiled.values():
+        for key, _far in segment.reads:
+            found[key].add(segment.id)
+    return {key: frozenset(names) for key, names in found.items()}
