@@ -3,14 +3,16 @@
 `compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline`
 """
 
+from segue.domain.membership import Timeline
 from segue.domain.rules.fold import fold, timeline
-from segue.domain.rules.program import Program, compile  # noqa: A004  # the engine's contract names it so
+from segue.domain.rules.program import Program, compile
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
 
 __all__ = [
     "Counts",
     "Program",
     "State",
+    "Timeline",
     "canonical",
     "compile",
     "decode",

@@ -57,27 +57,29 @@ def _where(value: Json) -> Json:
     return value
 
 
+def _matcher(value: Json) -> Json:
+    """The matcher with a bare literal written out."""
+    return value if isinstance(value, dict) else {"eq": value}
+
+
 def _test(value: Json) -> Json:
-    if not isinstance(value, dict):
-        raise Invalid(f"expected one operator with its operand, found {value!r:.60}")
     operators.check(value, nested=False)
-    return value
+    return _matcher(value)
 
 
 def _figure_test(value: Json) -> Json:
-    if not isinstance(value, dict):
-        raise Invalid(f"expected one operator with its operand, found {value!r:.60}")
     operators.check(value, nested=False, refs=False)
-    return value
+    return _matcher(value)
 
 
 def _count(value: Json) -> Json:
-    _figure_test(value)
-    [name] = [key for key in value if key != "ignore_case"]
+    if not isinstance(value, dict):
+        raise Invalid(f"expected one operator with its operand, found {value!r:.60}")
+    operators.check(value, nested=False, refs=False)
+    name, operand = operators.operation(value)
     if name not in operators.COUNTING:
         raise Invalid(f"expected one of {' '.join(operators.COUNTING)}, found {name!r}")
-    numbers = value[name] if isinstance(value[name], list) else [value[name]]
-    for number in numbers:
+    for number in operand if isinstance(operand, list) else [operand]:
         if not operators.is_number(number):
             raise Invalid(f"expected a number, found {number!r:.40}", name)
         if number > MAX_COUNT:
@@ -160,7 +162,7 @@ class Windowed(Model):
 class Did(Windowed):
     did: Text
     where: Where | None = None
-    count: Count = {"ge": 1}  # noqa: RUF012  # pydantic copies defaults
+    count: Count = {"ge": 1}
     per: Path | None = None
 
 

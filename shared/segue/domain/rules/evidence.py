@@ -1,9 +1,9 @@
 """Evidence: what a profile's state keeps of its events for one measurement, and for how long.
 
 An entry is `(occurred_at, visible_at, group, payload)`. An event counts at an instant s from `visible_at` on:
-`max(occurred_at, received_at - lateness)`, because the past freezes (RULES.md section 1, *Memory*); seen from the present
-every entry is visible. `group` is the value of `per` or `same` as a key, None without one. `payload` is what the
-measurement reads of the event: nothing, a number, a value's key, or `(received_at, message_id, value)`.
+`max(occurred_at, received_at - lateness)`, because the past freezes (RULES.md section 1, *Memory*); seen from the
+present every entry is visible. `group` is the value of `per` or `same` as a key, None without one. `payload` is what
+the measurement reads of the event: nothing, a number, a value's key, or `(received_at, message_id, value)`.
 """
 
 import hashlib
@@ -250,7 +250,8 @@ KEEPERS: Final[Mapping[Keep, Callable[[list[Entry], int | None], list[Entry]]]] 
 """Of the entries that every instant still to be looked at sees, those that can make a difference:
 
 `latest` the last `most` of each group; `distinct` the last of each value, of the last `most` values of each group;
-`newest` and `oldest` one of each group by `order` (and one without a payload); `totals` all, or their totals if the window never lets go of them.
+`newest` and `oldest` one of each group by `order` (and one without a payload); `totals` all, or their totals if the
+window never lets go of them.
 """
 
 

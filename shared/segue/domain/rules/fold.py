@@ -1,8 +1,8 @@
 """Folding: the events of a message into a profile's state, and what they bring, announced.
 
 Everything happens at the profile's own instant, the newest `received_at` it has seen: what came due strictly before an
-event is announced before that event is folded, and afterwards the memberships of the segments it concerns are worked out
-anew, from that instant on.
+event is announced before that event is folded, and afterwards the memberships of the segments it concerns are worked
+out anew, from that instant on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -284,9 +284,7 @@ class Work:
         self.frozen = edge
         for key in list(self.streams):
             if key in self.program.evidence:
-                self._writable(key)
                 self._forget(self.program.evidence[key])
-                self.touched.discard(key)
             else:
                 del self.streams[key]
 

@@ -35,7 +35,7 @@ class View:
 
 @dataclass(frozen=True)
 class Node:
-    """A compiled condition: its truth over time, the measurements it reads (how far back), the segments it refers to."""
+    """A compiled condition: its truth over time, the measurements it reads, how far back, and the segments it names."""
 
     spans: Callable[[View], Spans]
     reads: frozenset[tuple[str, int | None]] = frozenset()

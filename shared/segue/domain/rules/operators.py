@@ -281,12 +281,22 @@ def check_where(where: Json) -> None:
             raise error.under(path) from error
 
 
+def operation(matcher: Mapping[str, Json]) -> tuple[str, Json]:
+    """The operator of a written-out matcher, and its operand."""
+    return next((name, operand) for name, operand in matcher.items() if name != "ignore_case")
+
+
+def refs(matcher: Mapping[str, Json]) -> list[str]:
+    """The paths that a written-out matcher refers to."""
+    operand = operation(matcher)[1]
+    return [operand["ref"]] if isinstance(operand, dict) and "ref" in operand else []
+
+
 def matcher(definition: Json) -> Test:
     """The test a valid matcher stands for."""
     if not isinstance(definition, dict):
         definition = {"eq": definition}
-    name = next(key for key in definition if key != "ignore_case")
-    operand = definition[name]
+    name, operand = operation(definition)
     if name == "missing":
         return lambda value, _root: value is MISSING
     if name == "any":

@@ -30,8 +30,8 @@ MAX_AGE: Final = 30 * DAY
 class CompiledSegment:
     """A segment as the engine evaluates it.
 
-    `definition` is the version (content hash) of its definition. `memory` names what is remembered of it, None if it has
-    no memory of its own. `looked_back`: some memory, its own or another segment's, looks at it at earlier instants.
+    `definition` is the version (content hash) of its definition. `memory` names what is remembered of it, None if it
+    has no memory of its own. `looked_back`: some memory, its own or another segment's, looks at it at earlier instants.
     `closure` are the segments it refers to, directly or not.
     """
 
@@ -65,9 +65,7 @@ class Program:
         return self.by_event.get(name) or self.by_event["*"]
 
 
-def compile(  # noqa: A001  # the engine's contract names it so
-    segments: Mapping[str, Any], *, lateness: int = LATENESS, max_age: int = MAX_AGE
-) -> Program:
+def compile(segments: Mapping[str, Any], *, lateness: int = LATENESS, max_age: int = MAX_AGE) -> Program:
     """The program of a catalogue's `segments`. Raises `Invalid` with the path of the part that is wrong."""
     parsed = {name: _parsed(name, definition) for name, definition in segments.items()}
     refers = {name: _references(segment) for name, segment in parsed.items()}

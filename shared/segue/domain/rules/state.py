@@ -29,11 +29,11 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the engine knows of one profile; a fold returns a new one.
 
-    `instant` is the newest instant seen: every transition up to it was announced. `known_from` is when the profile came
-    to exist. Before `frozen` nothing can change any more; `remembered` is, of each segment with memory, the last instant
-    before `frozen` at which it was true with no `until` since. `lost` is, of each measurement that passed its cap, the
-    newest instant that was dropped. `memberships` are the intervals from `instant` on, exact before `cuts`' least value.
-    `ids` are the messages of the last 24 h. `pending` and `changed` are since the last `drained`.
+    `instant` is the newest instant seen: every transition up to it was announced. `known_from` is when the profile
+    came to exist. Before `frozen` nothing can change any more; `remembered` is, of each segment with memory, the last
+    instant before `frozen` at which it was true with no `until` since. `lost` is, of each measurement that passed its
+    cap, the newest instant that was dropped. `memberships` are the intervals from `instant` on, exact before the least
+    of `cuts`. `ids` are the messages of the last 24 h. `pending` and `changed` are since the last `drained`.
     """
 
     program: str = ""

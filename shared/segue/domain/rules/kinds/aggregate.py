@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from segue.domain.rules.definition import AggregateOf, Figure
-from segue.domain.rules.evidence import Window, content_key
+from segue.domain.rules.evidence import Keep, Window, content_key
 from segue.domain.rules.figures import FIGURES, steps, where_true
 from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.kinds.did import needed
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
-from segue.domain.rules.operators import COUNTING, is_number, matcher
+from segue.domain.rules.operators import COUNTING, is_number, matcher, operation
 
 READS = {"latest": "whole", "first": "whole", "distinct": "value"}
 
@@ -45,6 +45,8 @@ def measured(
 ) -> str:
     """The key of the measurement a figure needs. `values`: how many distinct values decide it, None for all."""
     name, path = definition.function
+    keep: Keep
+    most: int | None
     endless = window.far is None and window.near == 0
     if name == "distinct":
         keep, most = "distinct", values
@@ -64,13 +66,13 @@ def measured(
         keep,
         most=most,
         per=per,
-        reads=reads,  # type: ignore[arg-type]  # a Keep
+        reads=reads,
     )
 
 
 def distinct_values(test: Mapping[str, Any]) -> int | None:
     """How many distinct values decide a comparison of their number; None if only all of them do."""
-    [(name, operand)] = [(name, operand) for name, operand in test.items() if name != "ignore_case"]
+    name, operand = operation(test)
     numbers = operand if isinstance(operand, list) else [operand]
     if name in COUNTING and all(is_number(number) for number in numbers):
         return needed(dict(test))

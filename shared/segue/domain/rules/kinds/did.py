@@ -8,7 +8,7 @@ from segue.domain.rules.definition import Did
 from segue.domain.rules.evidence import Entry, Window, content_key
 from segue.domain.rules.intervals import FOREVER, Spans, holding, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
-from segue.domain.rules.operators import matcher
+from segue.domain.rules.operators import matcher, operation
 
 
 def compile_did(definition: Did, measurements: Measurements, window: Window | None = None) -> Node:
@@ -49,6 +49,6 @@ def counted(entries: Sequence[Entry], window: Window, holds: Callable[[int], boo
 
 def needed(count: dict[str, Any]) -> int:
     """How many of the latest instants decide a count: k for `ge: k`, one more than the largest number otherwise."""
-    [(name, operand)] = [(name, operand) for name, operand in count.items() if name != "ignore_case"]
+    name, operand = operation(count)
     largest: int | float = max(operand) if isinstance(operand, list) else operand
     return max(1, math.ceil(largest) if name in ("ge", "lt") else math.floor(largest) + 1)
