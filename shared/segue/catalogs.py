@@ -16,8 +16,8 @@ FRESH = 2 * SECOND
 STALE = MINUTE
 """Older than that, requests wait for the refresh: so long may a revoked key live on."""
 
-PATIENCE_S = 1.0
-"""How long a request waits for the refresh of a stale catalogue before it goes on with what there is."""
+PATIENCE_S = 2.0
+"""How long a request waits for a refresh before it goes on with what there is."""
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -56,20 +56,16 @@ class Catalogs:
         self._tried_at = 0
         self._refresh: asyncio.Task[None] | None = None
 
-    @property
-    def held(self) -> Compiled | None:
-        """The newest version read so far, however old; None before the first."""
-        return self._held
+    async def current(self, patience_s: float = PATIENCE_S) -> Compiled:
+        """The version in force, at most `STALE` old unless it cannot be read within `patience_s`.
 
-    async def current(self) -> Compiled:
-        """The version in force, at most `STALE` old unless it cannot be read. Raises `Unavailable` if there is none."""
+        Raises `Unavailable` if there is none to go on with.
+        """
         now = self._clock.now()
-        if self._held is None:
-            await asyncio.wait([self._refreshing(now)])
-        elif now - self._tried_at > FRESH:
+        if self._held is None or now - self._tried_at > FRESH:
             self._refreshing(now)
-        if self._refresh and now - self._read_at > STALE:
-            await asyncio.wait([self._refresh], timeout=PATIENCE_S)
+        if self._refresh and (self._held is None or now - self._read_at > STALE):
+            await asyncio.wait([self._refresh], timeout=patience_s)
         if self._held is None:
             raise Unavailable("no catalogue that can be used has been published")
         return self._held

@@ -1,0 +1,99 @@
+"""What to show a visitor: content for each slot, always in time, and default content where nothing is known."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from functions.lookup.lookup import Answer, Lookup
+from segue.catalogs import Compiled
+from segue.domain.catalog import DEFAULT_VARIANT, Content, Slot
+from segue.domain.errors import Unavailable
+
+Reason: TypeAlias = Literal[
+    "targeting_match", "default", "unknown_visitor", "unknown_slot", "deadline", "store_unavailable"
+]
+"""Why a slot gets its content.
+
+| reason | content |
+| --- | --- |
+| targeting_match | that of the first variant whose segment the visitor is in |
+| default | the default: the visitor is in no variant's segment |
+| unknown_visitor | the default: no event of the visitor has been evaluated |
+| deadline | the default: nothing was known in time |
+| store_unavailable | the default: what is known cannot be read |
+| unknown_slot | none: the catalogue has no such slot |
+"""
+
+LONGEST_DEADLINE_MS = 10_000
+MOST_SLOTS = 100
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked: which slots for which visitor, perhaps not before a message is included, and how soon."""
+
+    profile: dict[Literal["user_id", "anonymous_id"], str]
+    slots: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
+    after: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_DEADLINE_MS)] = 150
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What fills a slot, and why; `segment` is the one that was decisive."""
+
+    content: Content | None
+    variant: str | None
+    reason: Reason
+    segment: str | None = None
+
+
+class Decisions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A decision for each slot. `includes_after` is said where `after` was asked: whether its message is included."""
+
+    slots: Mapping[str, Decision]
+    includes_after: bool | None = None
+
+
+async def decide(question: Question, key: str, compiled: Compiled, lookup: Lookup, deadline: float) -> Decisions:
+    """The decisions, at `deadline` (on the event loop's clock) at the latest, with the best that is known by then."""
+    answer: Answer | None = None
+    failure: Reason | None = None
+    try:
+        async with asyncio.timeout_at(deadline):
+            async for newer in _answers(question, key, compiled, lookup):
+                answer = newer
+    except TimeoutError:
+        failure = "deadline"
+    except Unavailable:
+        failure = "store_unavailable"
+    slots = compiled.catalog.slots
+    return Decisions(
+        slots={name: _decision(slots.get(name), answer, failure) for name in question.slots},
+        includes_after=None if question.after is None else answer is not None and answer.includes,
+    )
+
+
+async def _answers(question: Question, key: str, compiled: Compiled, lookup: Lookup) -> AsyncIterator[Answer]:
+    if question.after is None:
+        yield await lookup.answer(key, compiled)
+    else:
+        async for answer in lookup.answers_up_to(key, compiled, question.after):
+            yield answer
+
+
+def _decision(slot: Slot | None, answer: Answer | None, failure: Reason | None) -> Decision:
+    if slot is None:
+        return Decision(content=None, variant=None, reason="unknown_slot")
+    if answer is None or not answer.known:
+        return _default(slot, failure or "unknown_visitor")
+    for variant in slot.variants:
+        if variant.segment in answer.segments:
+            return Decision(
+                content=variant.content, variant=variant.name, reason="targeting_match", segment=variant.segment
+            )
+    return _default(slot, "default")
+
+
+def _default(slot: Slot, reason: Reason) -> Decision:
+    return Decision(content=slot.default, variant=DEFAULT_VARIANT, reason=reason)

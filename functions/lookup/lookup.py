@@ -1,0 +1,120 @@
+"""Which segments a visitor is in at an instant: read from the public profile, or computed from the private state."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from segue.catalogs import Catalogs, Compiled
+from segue.domain import document, rules
+from segue.domain.document import PublicProfile, StateDocument
+from segue.domain.errors import Invalid, Unavailable
+from segue.domain.membership import Interval, covers
+from segue.ports import Ports
+
+Read = TypeVar("Read")
+
+FIRST_PAUSE_S = 0.002
+LONGEST_PAUSE_S = 0.025
+PAUSE_GROWTH = 1.5
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A visitor's segments at the instant `as_of`, each with the interval of membership that covers it.
+
+    `known`: some event of the visitor has been evaluated. `approximate`: segments whose evidence passed a cap.
+    `includes`: the message that was asked for is in the answer; true if none was.
+    """
+
+    known: bool
+    as_of: int
+    segments: Mapping[str, Interval]
+    approximate: frozenset[str] = frozenset()
+    includes: bool = True
+
+
+class Lookup:
+    """Answers for one visitor, named by the profile's key. Raises `Unavailable` if the documents cannot be read."""
+
+    def __init__(self, ports: Ports, catalogs: Catalogs) -> None:
+        self._store = ports.store
+        self._clock = ports.clock
+        self._catalogs = catalogs
+
+    async def answer(self, key: str, compiled: Compiled, at: int | None = None) -> Answer:
+        """The segments at `at`, by default now. Raises `Invalid` for an instant before the last evaluation.
+
+        The public snapshot answers while it is exact and of this catalogue, else the state does: no answer waits for a
+        tick, nor for the snapshot of a visitor's first event.
+        """
+        profile = await self._profile(key)
+        if profile and profile.catalog >= compiled.version:
+            instant = self._instant(at, profile.at)
+            if profile.known_until is None or instant < profile.known_until:
+                return _answer(instant, profile.memberships, profile.approximate)
+        return await self._answer_of_state(key, compiled, at)
+
+    async def answers_up_to(self, key: str, compiled: Compiled, message_id: str) -> AsyncIterator[Answer]:
+        """What is known now, again and again, until an answer includes the message; that one is the last."""
+        pause = FIRST_PAUSE_S
+        while True:
+            answer = await self._answer_of_state(key, compiled, None, message_id)
+            yield answer
+            if answer.includes:
+                return
+            await self._clock.sleep(pause)
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
+
+    async def _answer_of_state(
+        self, key: str, compiled: Compiled, at: int | None, message_id: str | None = None
+    ) -> Answer:
+        stored = await self._state(key)
+        if stored is None:
+            return Answer(known=False, as_of=self._instant(at, 0), segments={}, includes=message_id is None)
+        if stored.catalog > compiled.version:
+            compiled = await self._catalogs.at_least(stored.catalog)
+        state = _readable(rules.decode, stored.state)
+        instant = self._instant(at, state.instant)
+        timeline = rules.timeline(compiled.program, state, instant)
+        includes = message_id is None or rules.holds(state, message_id)
+        return _answer(instant, timeline.memberships, timeline.approximate, includes)
+
+    def _instant(self, at: int | None, evaluated: int) -> int:
+        """The instant to answer for. A profile's time never goes back, whichever instance's clock is behind."""
+        if at is None:
+            return max(self._clock.now(), evaluated)
+        if at < evaluated:
+            raise Invalid(f"expected an instant from the last evaluation on, {evaluated}, found {at}", path="at")
+        return at
+
+    async def _profile(self, key: str) -> PublicProfile | None:
+        found = await self._store.get(document.profile_path(key))
+        return _readable(document.decode_profile, found.data) if found else None
+
+    async def _state(self, key: str) -> StateDocument | None:
+        found = await self._store.get(document.state_path(key))
+        return _readable(document.decode_state, found.data) if found else None
+
+
+def _readable(decode: Callable[[bytes], Read], data: bytes) -> Read:
+    """What the bytes say. That they say nothing is not the asker's fault, and may be mended."""
+    try:
+        return decode(data)
+    except Invalid as error:
+        raise Unavailable(f"the visitor's document cannot be read: {error}") from error
+
+
+def _answer(
+    instant: int,
+    memberships: Mapping[str, tuple[Interval, ...]],
+    approximate: Iterable[str],
+    includes: bool = True,
+) -> Answer:
+    spans = {segment: covers(intervals, instant) for segment, intervals in memberships.items()}
+    return Answer(
+        known=True,
+        as_of=instant,
+        segments={segment: span for segment, span in spans.items() if span},
+        approximate=frozenset(approximate),
+        includes=includes,
+    )
