@@ -46,10 +46,40 @@ def use(platform: Platform | None) -> None:
 def _embedded(settings: Settings) -> Platform:
     from segue.adapters.embedded.platform import EmbeddedPlatform
     from segue.adapters.system import SystemClock
+    from segue.adapters.web import WebHttp
 
     clock = SystemClock()
-    ports = EmbeddedPlatform.open(settings.data, clock).ports
+    opened = EmbeddedPlatform.open(settings.data, clock)
+    ports = Ports(
+        store=opened.store,
+        bus=opened.bus,
+        archive=opened.archive,
+        catalog=opened.catalog,
+        http=WebHttp(allow_private=settings.allow_private_destinations),
+        clock=clock,
+    )
     return Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock))
 
 
-_PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded}
+def _google(settings: Settings) -> Platform:
+    from segue.adapters.embedded.archive import ArchiveFile
+    from segue.adapters.google.identity import PushIdentity
+    from segue.adapters.google.platform import GooglePlatform
+    from segue.adapters.system import SystemClock
+    from segue.adapters.web import WebHttp
+
+    clock = SystemClock()
+    opened = GooglePlatform.open(settings.project, settings.catalog_database)
+    ports = Ports(
+        store=opened.store,
+        bus=opened.bus,
+        archive=ArchiveFile.open(settings.data),
+        catalog=opened.catalog,
+        http=WebHttp(allow_private=settings.allow_private_destinations),
+        clock=clock,
+    )
+    identity = PushIdentity(settings.push_audience, settings.push_account, clock) if settings.push_account else None
+    return Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock), identity=identity)
+
+
+_PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded, "google": _google}

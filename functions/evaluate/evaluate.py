@@ -1,0 +1,149 @@
+"""What visitors did is folded into their profiles, and what that changes is announced: exactly once in effect.
+
+A message is one read and one conditional write of `states/{key}`. What it leads to lies in the outbox of the document
+that it writes, and is then published. Whoever reads a document publishes its outbox before writing without it, unless
+this very instance did so already; nobody else clears. So a crash between write and publish loses nothing.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from functions.evaluate.fold import Work, folded
+from segue import failures, retries
+from segue.catalogs import Catalogs, Compiled
+from segue.domain import document, strict
+from segue.domain.document import StateDocument
+from segue.domain.message import (
+    EVENTS,
+    EVENTS_RECEIVED,
+    EVENTS_REFUSED,
+    MEMBERSHIP_CHANGED,
+    MEMBERSHIPS,
+    PROFILE_DUE,
+    EventsReceived,
+    EventsRefused,
+    MembershipChanged,
+    ProfileDue,
+)
+from segue.domain.profile import shard_of
+from segue.ports import ABSENT, Message, Ports, Write
+
+Body: TypeAlias = EventsReceived | EventsRefused | ProfileDue
+
+KINDS: Mapping[str, type[Body]] = {
+    EVENTS_RECEIVED: EventsReceived,
+    EVENTS_REFUSED: EventsRefused,
+    PROFILE_DUE: ProfileDue,
+}
+
+LARGEST_DOCUMENT = 900_000
+"""Bytes of a state document. A message whose transitions would make it larger is folded in parts."""
+
+REMEMBERED_PUBLISHES = 10_000
+
+
+class Evaluator:
+    """Folds messages into profiles, for as long as an instance lives: those of one profile one after the other."""
+
+    def __init__(self, ports: Ports, catalogs: Catalogs) -> None:
+        self._ports = ports
+        self._catalogs = catalogs
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._published: OrderedDict[str, MembershipChanged] = OrderedDict()
+
+    async def __call__(self, message: Message) -> None:
+        """Return once the message's effect is durable and announced. Raises Invalid for what is no such message."""
+        match strict.decode_one_of(message.type, message.data, KINDS):
+            case EventsReceived() as received:
+                await self._evaluate(_work_of_events(message, received))
+            case ProfileDue() as due:
+                await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
+            case EventsRefused() as refused:
+                await failures.record(self._ports, "ingest", EVENTS, message, _reason(refused))
+
+    async def _evaluate(self, work: Work) -> None:
+        lock = self._locks.setdefault(work.key, asyncio.Lock())
+        async with lock:
+            await self._fold(work)
+
+    async def _fold(self, work: Work) -> None:
+        fits = await retries.on_conflict(self._ports.clock, work.delivery, lambda: self._fold_once(work))
+        if not fits:
+            for half in work.halves():
+                await self._fold(half)
+
+    async def _fold_once(self, work: Work) -> bool:
+        """Whether the work could be done in one piece; if not, nothing is written."""
+        path = document.state_path(work.key)
+        stored = await self._ports.store.get(path)
+        before = document.decode_state(stored.data) if stored else None
+        compiled = await self._catalogue_for(before)
+        await self._publish(before.outbox if before else ())
+        after = folded(work, before, compiled)
+        if after is None:
+            return True
+        data = document.encode(after.document)
+        if len(data) > LARGEST_DOCUMENT and len(work.events) > 1:
+            return False
+        await self._ports.store.commit(
+            [
+                Write(
+                    path=path,
+                    data=data,
+                    expects=stored.version if stored else ABSENT,
+                    due=after.due,
+                    shard=shard_of(work.key, after.document.imported),
+                )
+            ]
+        )
+        await self._publish(after.document.outbox)
+        return True
+
+    async def _catalogue_for(self, before: StateDocument | None) -> Compiled:
+        """The catalogue in force, never older than the one that folded the state."""
+        compiled = await self._catalogs.current()
+        if before and before.catalog > compiled.version:
+            return await self._catalogs.at_least(before.catalog)
+        return compiled
+
+    async def _publish(self, outbox: Iterable[MembershipChanged]) -> None:
+        entries = [entry for entry in outbox if self._published.get(entry.key) != entry]
+        if not entries:
+            return
+        await self._ports.bus.publish(MEMBERSHIPS, [_announcement(entry) for entry in entries])
+        for entry in entries:
+            self._published[entry.key] = entry
+            self._published.move_to_end(entry.key)
+        while len(self._published) > REMEMBERED_PUBLISHES:
+            self._published.popitem(last=False)
+
+
+def _work_of_events(message: Message, received: EventsReceived) -> Work:
+    return Work(
+        key=received.key,
+        delivery=message.id,
+        profile=received.profile,
+        imported=received.imported,
+        events=received.events,
+    )
+
+
+def _announcement(entry: MembershipChanged) -> Message:
+    """The same message whenever and by whomever it is published."""
+    return Message(
+        id=f"{entry.key}:{entry.seq}",
+        type=MEMBERSHIP_CHANGED,
+        source="//segue/evaluate",
+        time=entry.at,
+        data=msgspec.json.encode(entry),
+    )
+
+
+def _reason(refused: EventsRefused) -> str:
+    first = refused.refused[0].reason if refused.refused else "nothing is said of why"
+    return f"{len(refused.refused)} of a batch refused; the first: {first}"

@@ -1,0 +1,97 @@
+"""One message folded into one profile's state: the decision that evaluate carries out, as a pure function."""
+
+import msgspec
+
+from segue.catalogs import Compiled
+from segue.domain import rules
+from segue.domain.document import StateDocument
+from segue.domain.event import Event
+from segue.domain.membership import Transition
+from segue.domain.message import MembershipChanged
+from segue.domain.profile import ProfileRef
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message asks of one profile: to fold events, or to let time come to `at` (epoch ms).
+
+    `delivery` is the message's id. `profile` and `imported` are None where the message does not say.
+    """
+
+    key: str
+    delivery: str
+    profile: ProfileRef | None = None
+    imported: bool | None = None
+    events: tuple[Event, ...] = ()
+    at: int | None = None
+
+    def halves(self) -> tuple["Work", "Work"]:
+        """The same work in two parts, the events received first in the first; only the second is the whole delivery."""
+        events = tuple(sorted(self.events, key=lambda event: (event.received_at, event.message_id)))
+        middle = len(events) // 2
+        first = msgspec.structs.replace(
+            self, events=events[:middle], delivery=f"{self.delivery}/{events[0].message_id}"
+        )
+        return first, msgspec.structs.replace(self, events=events[middle:])
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """The document to write, and when the profile is next due (epoch ms; None: never)."""
+
+    document: StateDocument
+    due: int | None
+
+
+def folded(work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
+    """The profile's document after the work, its outbox holding what the work led to; None: there is nothing to do.
+
+    A snapshot is due when the memberships change (to a new profile they do), and at its first message under a newer
+    catalogue: so the public document stays as good as computing them.
+    """
+    profile = before.profile if before else work.profile
+    state = rules.decode(before.state) if before else rules.empty()
+    if profile is None or _is_idle(work, state):
+        return None
+    after = rules.fold(compiled.program, state, work.events, at=work.at, delivery=work.delivery)
+    if after is state:
+        return None
+    outbox: tuple[MembershipChanged, ...] = ()
+    if after.changed or after.pending or before is None or before.catalog < compiled.version:
+        transitions, after = after.pending, rules.drained(after)
+        outbox = (_snapshot(work.key, profile, after, transitions, compiled),)
+    document = StateDocument(
+        profile=profile,
+        state=rules.encode(after),
+        catalog=compiled.version,
+        rev=before.rev + 1 if before else 1,
+        imported=_is_imported(work, before),
+        outbox=outbox,
+    )
+    return Folded(document, after.due)
+
+
+def _is_idle(work: Work, state: rules.State) -> bool:
+    """Whether time alone is asked to go on, and has already gone as far or has nothing to announce by then."""
+    return not work.events and (work.at is None or state.due is None or state.due > work.at)
+
+
+def _is_imported(work: Work, before: StateDocument | None) -> bool:
+    if work.imported is not None:
+        return work.imported
+    return before is not None and before.imported
+
+
+def _snapshot(
+    key: str, profile: ProfileRef, state: rules.State, transitions: tuple[Transition, ...], compiled: Compiled
+) -> MembershipChanged:
+    timeline = rules.timeline(compiled.program, state, state.instant)
+    return MembershipChanged(
+        key=key,
+        profile=profile,
+        seq=state.seq,
+        catalog=compiled.version,
+        at=state.instant,
+        known_until=timeline.known_until,
+        memberships=dict(timeline.memberships),
+        transitions=transitions,
+        approximate=tuple(sorted(timeline.approximate)),
+    )
