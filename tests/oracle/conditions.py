@@ -7,7 +7,6 @@ from itertools import product
 from typing import Any, Final
 
 from segue.domain.event import Event
-
 from tests.oracle.operators import passes, where_holds
 from tests.oracle.values import (
     MISSING,

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from segue.domain.event import Event
-
 from tests.oracle.conditions import Condition, View, holds, order
 from tests.oracle.values import duration, instant
 

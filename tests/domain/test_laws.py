@@ -1,0 +1,62 @@
+"""The engine's laws: what it answers is what the naive oracle says, whatever the order, and always within bounds."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.domain import rules
+from segue.domain.event import Event
+from tests.engine import Engine, covers
+from tests.oracle import Oracle
+from tests.strategies import Catalog, Step, definitions, histories, in_order, orders
+
+
+def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State, list[Event]]]:
+    """The state after each step, with the events processed so far."""
+    state, processed = rules.empty(), list[Event]()
+    for step in steps:
+        state = rules.fold(engine.program, state, step.events, at=step.at)
+        processed = [*processed, *step.events]
+        yield state, processed
+
+
+def edges(breakpoints: Iterable[int], start: int) -> list[int]:
+    """The start, and each breakpoint after it with its neighbours."""
+    beside = {instant + offset for instant in breakpoints for offset in (-1, 0, 1)}
+    return sorted({start, *(instant for instant in beside if instant > start)})
+
+
+def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[tuple[str, int]]:
+    """Every transition that the truth makes, with its instant."""
+    truth, found = False, []
+    for instant in sorted(breakpoints):
+        if member(instant) is not truth:
+            truth = not truth
+            found.append(("entered" if truth else "exited", instant))
+    return found
+
+
+@given(st.data(), definitions(), histories())
+def test_truth_after_every_message_at_every_edge(data: st.DataObject, catalog: Catalog, history: list[Event]) -> None:
+    engine, oracle = Engine(catalog), Oracle(catalog)
+    for state, processed in folded(engine, data.draw(orders(history))):
+        visitor = oracle.visitor(processed)
+        timeline = engine.timeline(state, state.instant)
+        for segment in catalog.keys() - timeline.approximate:
+            for at in edges(visitor.breakpoints(segment), state.instant):
+                known = timeline.known_until is None or at < timeline.known_until
+                answer = timeline if known else engine.timeline(state, at)
+                assert covers(answer, segment, at) is visitor.member(segment, at), (segment, at)
+
+
+@given(definitions(), histories())
+def test_transitions_are_announced_exactly_where_the_truth_changes(catalog: Catalog, history: list[Event]) -> None:
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
+    end = max(max(visitor.breakpoints(segment)) for segment in catalog) + 1
+    *_, (state, _) = folded(engine, [*in_order(history), Step((), end)])
+    exact = catalog.keys() - engine.timeline(state, end).approximate
+    for segment in exact:
+        announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
+        breakpoints = visitor.breakpoints(segment)
+        assert announced == changes(breakpoints, lambda at, asked=segment: visitor.member(asked, at)), segment
