@@ -10,6 +10,8 @@ from functions.lookup.lookup import Answer, Lookup
 from segue.catalogs import Compiled
 from segue.domain.catalog import DEFAULT_VARIANT, Content, Slot
 from segue.domain.errors import Unavailable
+from segue.domain.event import Json
+from segue.domain.profile import IdentifierKind
 
 Reason: TypeAlias = Literal[
     "targeting_match", "default", "unknown_visitor", "unknown_slot", "deadline", "store_unavailable"
@@ -33,9 +35,9 @@ MOST_SLOTS = 100
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked: which slots for which visitor, perhaps not before a message is included, and how soon."""
 
-    profile: dict[Literal["user_id", "anonymous_id"], str]
+    profile: dict[IdentifierKind, Json]
     slots: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
-    after: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    after: str | None = None
     deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_DEADLINE_MS)] = 150
 
 

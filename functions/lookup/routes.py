@@ -20,16 +20,16 @@ from functions.lookup.decide import Question, decide
 from functions.lookup.lookup import Answer, Lookup
 from segue import entrypoint
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import strict
+from segue.domain import untrusted
 from segue.domain.errors import Invalid, TooLarge, Unauthorized
+from segue.domain.event import Json
+from segue.domain.identity import identifier
 from segue.domain.profile import IdentifierKind, ProfileRef, profile_key
 from segue.domain.time import instant
 from segue.ports import Ports
 from segue.settings import Settings
 
 LARGEST_BODY = 16_384
-
-LONGEST_IDENTIFIER = 1_000
 
 KINDS: Mapping[str, IdentifierKind] = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
 
@@ -91,12 +91,12 @@ class Endpoints:
 
     async def decide(self, request: Request) -> Response:
         """POST /v1/decide. The deadline holds from the moment the question has arrived."""
-        question = strict.decode(await _body(request), Question)
+        question = _question(untrusted.decode(await _body(request)))
         seconds = question.deadline_ms / 1_000
         deadline = asyncio.get_running_loop().time() + seconds * IN_TIME
         compiled = await self._platform.catalogs.current(seconds * FOR_THE_CATALOG)
         _admit(request, compiled)
-        profile = _asked_profile(question.profile)
+        profile = _asked_profile(question)
         decisions = await decide(question, self._key(profile), compiled, self._lookup, deadline)
         return _json({"profile": str(profile), **msgspec.to_builtins(decisions)})
 
@@ -157,19 +157,26 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _asked_profile(identifiers: Mapping[IdentifierKind, str]) -> ProfileRef:
-    if len(identifiers) != 1:
+def _question(body: Mapping[str, Json]) -> Question:
+    try:
+        question = msgspec.convert(body, Question)
+    except msgspec.ValidationError as error:
+        raise Invalid(str(error)) from None
+    return msgspec.structs.replace(question, after=identifier(question.after, "after"))
+
+
+def _asked_profile(question: Question) -> ProfileRef:
+    if len(question.profile) != 1:
         raise Invalid("expected either user_id or anonymous_id", path="profile")
-    return _profile(*next(iter(identifiers.items())))
+    return _profile(*next(iter(question.profile.items())))
 
 
-def _profile(kind: str, value: str) -> ProfileRef:
-    known = KINDS.get(kind)
-    if known is None:
-        raise Invalid(f"expected user_id or anonymous_id, found {kind!r:.40}", path="profile")
-    if not 0 < len(value) <= LONGEST_IDENTIFIER:
-        raise Invalid(f"expected 1 to {LONGEST_IDENTIFIER} characters, found {len(value)}", path=f"profile.{kind}")
-    return ProfileRef(known, value)
+def _profile(kind: str, value: Json) -> ProfileRef:
+    """The profile that ingest knows by this identifier, written in the same normal form."""
+    known, found = KINDS.get(kind), identifier(value, f"profile.{kind}")
+    if known is None or found is None:
+        raise Invalid("expected user_id or anonymous_id, and a value that is not blank", path="profile")
+    return ProfileRef(known, found)
 
 
 def _at(request: Request) -> int | None:
