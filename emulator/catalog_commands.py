@@ -1,0 +1,124 @@
+"""`segue catalog`: check a folder of definitions, print their JSON Schema for editors, publish them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from emulator.catalog import load
+from emulator.yaml_file import Broken
+from segue.adapters.embedded.catalog import CatalogFile
+from segue.domain import catalog as definitions
+from segue.ports import Catalog
+
+SECTIONS = ("sources", "segments", "slots", "destinations")
+
+folder_option = click.option(
+    "--catalog",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("infra/catalog"),
+    show_default=True,
+    help="The folder of the *.yaml files.",
+)
+
+
+@click.group()
+def catalog() -> None:
+    """Check, describe and publish the definitions: sources, segments, slots, destinations, settings."""
+
+
+@catalog.command()
+@folder_option
+def check(folder: Path) -> None:
+    """Name every problem of a catalogue with its file, line and path; status 1 if there is one."""
+    click.echo(f"{folder}: good, with {_contents(_loaded(folder))}")
+
+
+@catalog.command()
+def schema() -> None:
+    """Print the JSON Schema of a catalogue file, the language of conditions included, for editors."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    click.echo(json.dumps(dialect | definitions.Catalog.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+@catalog.command()
+@folder_option
+@click.option(
+    "--platform",
+    type=click.Choice(["embedded", "google"]),
+    envvar="SEGUE_PLATFORM",
+    default="embedded",
+    show_default=True,
+    help="Where the platform keeps it.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="SEGUE_DATA",
+    default=Path(".segue"),
+    show_default=True,
+    help="The data folder (embedded).",
+)
+@click.option("--project", envvar="SEGUE_PROJECT", help="The Google Cloud project (google).")
+@click.option(
+    "--database",
+    envvar="SEGUE_CATALOG_DATABASE",
+    default="catalog",
+    show_default=True,
+    help="The catalogue's Firestore database (google).",
+)
+def publish(folder: Path, platform: str, data: Path, project: str | None, database: str) -> None:
+    """Check a catalogue and publish it as the next version; functions take it up within seconds.
+
+    The same definitions as the current version's change nothing. FIRESTORE_EMULATOR_HOST leads to the emulator.
+    """
+    if platform == "google" and not project:
+        raise click.UsageError("--platform google needs --project, or SEGUE_PROJECT")
+    place = _firestore(project or "", database) if platform == "google" else _data_folder(data)
+    version = asyncio.run(_publish(_loaded(folder), place))
+    click.echo(f"{folder}: in force as version {version}")
+
+
+def _loaded(folder: Path) -> bytes:
+    try:
+        return load(folder)
+    except Broken as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        raise click.exceptions.Exit(1) from error
+
+
+def _contents(data: bytes) -> str:
+    parsed = definitions.parse(msgspec.json.decode(data))
+    counts = ((len(getattr(parsed, section)), section) for section in SECTIONS)
+    return ", ".join(f"{count} {section if count != 1 else section[:-1]}" for count, section in counts)
+
+
+async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> int:
+    async with place as port:
+        return (await port.publish(data)).version
+
+
+@asynccontextmanager
+async def _data_folder(folder: Path) -> AsyncIterator[Catalog]:
+    opened = CatalogFile.open(folder)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@asynccontextmanager
+async def _firestore(project: str, database: str) -> AsyncIterator[Catalog]:
+    from segue.adapters.google.platform import GooglePlatform  # takes a third of a second to import
+
+    opened = GooglePlatform.open(project, database)
+    try:
+        yield opened.catalog
+    finally:
+        await opened.close()
