@@ -44,7 +44,9 @@ def folded(value: str) -> str:
 
 
 def is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a JSON value is a number; true and false are none."""
+    kind = type(value)
+    return kind is int or kind is float
 
 
 def value_at(root: Json, path: tuple[str, ...]) -> Json | Missing:
@@ -314,7 +316,20 @@ def matcher(definition: Json) -> Test:
         convert = text
     else:
         prepared = _converted(operand, convert)
-    return lambda value, _root: value is not MISSING and _verdict(operator, value, prepared, convert)
+    return _against(operator, prepared, convert)
+
+
+def _against(operator: Operator, operand: Any, convert: Callable[[str], str]) -> Test:
+    holds, negates = operator.holds, operator.negates
+
+    def test(value: Json | Missing, _root: Mapping[str, Json]) -> bool:
+        if value is MISSING:
+            return False
+        if type(value) is list:
+            return _some(operator, value, operand, convert) != negates
+        return holds(convert(value) if type(value) is str else value, operand) != negates
+
+    return test
 
 
 def _against_ref(operator: Operator, path: tuple[str, ...], convert: Callable[[str], str]) -> Test:
@@ -326,10 +341,6 @@ def _against_ref(operator: Operator, path: tuple[str, ...], convert: Callable[[s
         return found != operator.negates
 
     return test
-
-
-def _verdict(operator: Operator, value: Json, operand: Any, convert: Callable[[str], str]) -> bool:
-    return _some(operator, value, operand, convert) != operator.negates
 
 
 def _some(operator: Operator, value: Json, operand: Any, convert: Callable[[str], str]) -> bool:

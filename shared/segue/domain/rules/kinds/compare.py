@@ -21,11 +21,14 @@ def compile_compare(definition: Compare, measurements: Measurements) -> Node:
     (left, left_reads, left_key), (right, right_reads, right_key) = (
         _figure(side, measurements) for side in (part.left, part.right)
     )
-    factor = _exact(part.factor)
+    times, per = _exact(part.factor).as_integer_ratio()
     holds = ORDERS[part.op]
 
     def compares(values: tuple[Any, Any], _events: int) -> bool:
-        return all(is_number(value) for value in values) and holds(_exact(values[0]), factor * _exact(values[1]))
+        left, right = values
+        if not (is_number(left) and is_number(right)):
+            return False
+        return bool(holds(_exact(left) * per, _exact(right) * times))
 
     def spans(view: View) -> Spans:
         return where_true(_side_by_side(left(view), right(view)), compares)
@@ -64,6 +67,6 @@ def _side_by_side(left: list[Step], right: list[Step]) -> list[Step]:
     return found
 
 
-def _exact(number: int | float) -> Fraction:
+def _exact(number: int | float) -> int | Fraction:
     """The decimal as written."""
-    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+    return number if isinstance(number, int) else Fraction(repr(number))

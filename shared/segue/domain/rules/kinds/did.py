@@ -14,12 +14,9 @@ from segue.domain.rules.operators import matcher, operation
 def compile_did(definition: Did, measurements: Measurements, window: Window | None = None) -> Node:
     """`window` is the one that `together` gives the leaf."""
     window = window or window_of(definition)
-    test = matcher(definition.count)
     most = needed(definition.count)
     key = measurements.events(definition.did, definition.where, window, "latest", most=most, per=definition.per)
-
-    def holds(count: int) -> bool:
-        return test(count, {})
+    holds = of_counts(definition.count, most)
 
     def spans(view: View) -> Spans:
         entries = view.entries(key)
@@ -33,6 +30,13 @@ def compile_did(definition: Did, measurements: Measurements, window: Window | No
         )
 
     return leaf(content_key([key, definition.count, window.far, window.near]), spans, {key: window.far})
+
+
+def of_counts(count: dict[str, Any], most: int) -> Callable[[int], bool]:
+    """The comparison as a table: it is the same for all counts from `most` on."""
+    test = matcher(count)
+    verdicts = [test(number, {}) for number in range(most + 1)]
+    return lambda number: verdicts[number if number < most else most]
 
 
 def counted(entries: Sequence[Entry], window: Window, holds: Callable[[int], bool], start: int) -> Spans:
