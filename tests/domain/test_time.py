@@ -54,12 +54,38 @@ def test_iso_8601_text_is_read_to_the_millisecond(text: str, milliseconds: int) 
 @pytest.mark.parametrize(
     "unreadable",
     [
-        "", "2024", "2024-02", "2024-02-30", "2023-02-29", "20240229", "2024-W09-4", "2024-02-29x10:30",
-        "1709202600000", "1712010112345", "2024-02-29T10", "2024-02-29Z", "2024-02-29T10:30z", "2024-02-29T24:00", "2024-02-29T10:30:60Z", "2024-02-29T10:30+25:00", " 2024-02-29",
-        "29/02/2024", "\u0662\u0660\u0662\u0664-02-29", "2024-02-29T10:30\x00", "now", None, True, [], {}, float("inf"), float("nan"),
-        253_402_300_800_000, -62_135_596_800_001, 10**400,
+        "",
+        "2024",
+        "2024-02",
+        "2024-02-30",
+        "2023-02-29",
+        "20240229",
+        "2024-W09-4",
+        "2024-02-29x10:30",
+        "1709202600000",
+        "1712010112345",
+        "2024-02-29T10",
+        "2024-02-29Z",
+        "2024-02-29T10:30z",
+        "2024-02-29T24:00",
+        "2024-02-29T10:30:60Z",
+        "2024-02-29T10:30+25:00",
+        " 2024-02-29",
+        "29/02/2024",
+        "\u0662\u0660\u0662\u0664-02-29",
+        "2024-02-29T10:30\x00",
+        "now",
+        None,
+        True,
+        [],
+        {},
+        float("inf"),
+        float("nan"),
+        253_402_300_800_000,
+        -62_135_596_800_001,
+        10**400,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_instant_is_none(unreadable: object) -> None:
     assert instant(unreadable) is None
 
@@ -96,10 +122,29 @@ def test_a_duration_is_a_whole_number_and_a_unit(text: str, milliseconds: int) -
 @pytest.mark.parametrize(
     "text",
     [
-        "", "10", "m", "0m", "-1m", "1.5h", "1 h", "1h ", "1h30m", "010m", "10M", "1y", "1mo", "1month", "\u0661m", "10m\n",
-        "36501d", "9" * 5000 + "m", 10, None, True,
+        "",
+        "10",
+        "m",
+        "0m",
+        "-1m",
+        "1.5h",
+        "1 h",
+        "1h ",
+        "1h30m",
+        "010m",
+        "10M",
+        "1y",
+        "1mo",
+        "1month",
+        "\u0661m",
+        "10m\n",
+        "36501d",
+        "9" * 5000 + "m",
+        10,
+        None,
+        True,
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_refused_with_what_was_expected(text: object) -> None:
     with pytest.raises(Invalid, match="expected a duration such as 10m or 24h"):
         duration(text)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from segue.domain.errors import Invalid
 
@@ -22,8 +23,10 @@ FIRST_EVENT = 100_000_000_000
 """3 March 1973: no event is older. A number below it is zero, negative, or seconds where milliseconds are meant."""
 
 _ISO_8601 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+LONGEST_INSTANT = len("2024-02-29T10:30:00.123456789+02:00")
+
 _DURATION = re.compile(r"([1-9][0-9]{0,14})(ms|s|m|h|d|w)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -47,10 +50,11 @@ def instant(value: object) -> int | None:
     """The instant a client or a definition names, or None if it cannot be read.
 
     Text is ISO 8601 in its extended form, `2024-02-29` (its midnight) or `2024-02-29T10:30:00.5+02:00`, a blank instead
-    of the `T` allowed; no zone is UTC; what is finer than a millisecond is cut off. Numbers are epoch milliseconds.
+    of the `T` allowed; no zone is UTC; what is finer than a millisecond, up to nine digits, is cut off. Numbers are
+    epoch milliseconds.
     """
     if isinstance(value, str):
-        return _instant_of_text(value)
+        return _instant_of_text(value) if len(value) <= LONGEST_INSTANT else None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return int(value // 1) if _FIRST_INSTANT <= value <= _LAST_INSTANT else None
     return None
@@ -83,6 +87,7 @@ def occurred_at(timestamp: int | None, sent_at: int | None, received_at: int, ma
     return min(timestamp, received_at) if received_at - timestamp <= OLDEST_UNCORRECTED else received_at
 
 
+@lru_cache(maxsize=1_024)
 def _instant_of_text(text: str) -> int | None:
     if not _ISO_8601.fullmatch(text):
         return None

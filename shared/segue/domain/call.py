@@ -1,0 +1,251 @@
+"""Segment's tracking calls, `track`, `identify` and `page`, read into events: all that is known of that API is here."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from segue.domain.errors import Invalid
+from segue.domain.event import Event, Json
+from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
+from segue.domain.profile import ProfileRef
+from segue.domain.time import DAY, event_instant, occurred_at
+
+LARGEST_EVENT = 32_768
+"""Bytes of an event as it is passed on, in JSON."""
+
+LONGEST_MESSAGE_ID = 100
+LONGEST_INSTANT = 64
+"""Characters kept of an original timestamp."""
+
+VIDEO_EVENTS = frozenset(
+    [
+        *("Video Content Started", "Video Content Playing", "Video Content Completed"),
+        *("Video Ad Started", "Video Ad Playing", "Video Ad Completed"),
+        *("Video Playback Started", "Video Playback Paused", "Video Playback Interrupted", "Video Playback Resumed"),
+        *("Video Playback Buffer Started", "Video Playback Buffer Completed", "Video Playback Completed"),
+        *("Video Playback Seek Started", "Video Playback Seek Completed", "Video Playback Exited"),
+    ]
+)
+"""The event names of Segment's video specification."""
+
+NOT_THE_EVENT = frozenset(["messageId", "sentAt", "writeKey"])
+"""Fields that may differ when a client sends the same event again; an id that we derive leaves them out."""
+
+Warning: TypeAlias = Literal["illegal_id", "message_id_derived", "timestamp_unusable", "timestamp_in_the_future"]
+"""What was not as it should be in an event that was accepted all the same."""
+
+CallType: TypeAlias = Literal["track", "identify", "page"]
+
+
+class _Model(BaseModel):
+    """Unknown fields are left out: SDKs send more than the API knows."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", alias_generator=to_camel)
+
+
+class Envelope(_Model):
+    """A batch: what its calls have in common, and the calls as they came."""
+
+    batch: Annotated[list[Any], Field(min_length=1, max_length=2_500)]
+    sent_at: Any = None
+    context: dict[str, Any] | None = None
+
+
+class _Call(_Model):
+    """What the three calls share. Ids and instants may be anything here; they have rules of their own below."""
+
+    message_id: Any = None
+    user_id: Any = None
+    anonymous_id: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
+    context: dict[str, Any] | None = None
+
+
+class Track(_Call):
+    """Something happened, under a name of the sender's."""
+
+    type: Literal["track"]
+    event: Annotated[str, Field(min_length=1, max_length=256)]
+    properties: dict[str, Any] | None = None
+
+
+class Page(_Call):
+    """A page was viewed; its name, if it has one, becomes a property."""
+
+    type: Literal["page"]
+    name: Annotated[str, Field(max_length=256)] | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Identify(_Call):
+    """The visitor's traits: in `traits`, in `context.traits` as RudderStack's SDKs send them, or in both."""
+
+    type: Literal["identify"]
+    traits: dict[str, Any] | None = None
+
+
+_call: TypeAdapter[Track | Page | Identify] = TypeAdapter(
+    Annotated[Track | Page | Identify, Field(discriminator="type")]
+)
+_envelope = TypeAdapter(Envelope)
+
+
+class Reception(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls arrived: from which source, when, and what holds where a call itself says nothing.
+
+    `trusted`: the user ids are believed. `imported`: the calls are a log, and each counts as received when it happened.
+    `max_age` is the catalogue's. `context` and `sent_at` are the envelope's.
+    """
+
+    source: str
+    trusted: bool
+    imported: bool
+    received_at: int
+    max_age: int
+    context: dict[str, Json] = {}
+    sent_at: Json = None
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that was accepted: whose it is, the event, and what was not as it should be."""
+
+    profile: ProfileRef
+    event: Event
+    warnings: tuple[Warning, ...]
+
+
+def envelope(body: Mapping[str, Json]) -> Envelope:
+    """The batch that a body is. Raises Invalid."""
+    try:
+        return _envelope.validate_python(body)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def read(call: Json, reception: Reception) -> Reading:
+    """The event that a call is, without a look at any other. Raises Invalid if it can never be one."""
+    try:
+        checked = _call.validate_python(call)
+    except ValidationError as error:
+        raise _invalid(error) from None
+    warnings: list[Warning] = []
+    profile = profile_of(
+        _legal(checked.user_id, "userId", warnings),
+        _legal(checked.anonymous_id, "anonymousId", warnings),
+        reception.trusted,
+    )
+    original = checked.timestamp if checked.original_timestamp is None else checked.original_timestamp
+    sent_at = reception.sent_at if checked.sent_at is None else checked.sent_at
+    happened, received = _instants(original, sent_at, reception, warnings)
+    context = reception.context | checked.context if checked.context else reception.context
+    name, properties, traits = _said(checked, context)
+    event = Event(
+        message_id=_message_id(checked.message_id, call, profile, original, reception.source, warnings),
+        name=name,
+        occurred_at=happened,
+        received_at=received,
+        properties=properties,
+        traits=traits,
+        context=context,
+        timestamp=_as_sent(original),
+        sent_at=_as_sent(sent_at),
+    )
+    size = len(msgspec.json.encode(event))
+    if size > LARGEST_EVENT:
+        raise Invalid(f"expected an event of at most {LARGEST_EVENT} bytes, found {size}")
+    return Reading(profile=profile, event=event, warnings=tuple(warnings))
+
+
+def _said(call: Track | Page | Identify, context: Mapping[str, Json]) -> tuple[str, dict[str, Json], dict[str, Json]]:
+    """The event's name, properties and traits."""
+    match call:
+        case Track(event=event, properties=properties):
+            name = normal(event)
+            return name, with_progress(name, properties or {}), {}
+        case Page(name=name, properties=properties):
+            return "Page Viewed", (properties or {}) | ({"name": normal(name)} if name else {}), {}
+        case Identify(traits=traits):
+            of_context = context.get("traits")
+            return "Identified", {}, (of_context if isinstance(of_context, dict) else {}) | (traits or {})
+
+
+def with_progress(name: str, properties: dict[str, Json]) -> dict[str, Json]:
+    """A video event's properties with `progress` = position / total_length, the share that was played.
+
+    Only for the event names of Segment's video specification, only from numbers, and never over a `progress` that was
+    sent. Not clamped: a position behind the end is the sender's to explain.
+    """
+    if name not in VIDEO_EVENTS or properties.get("progress") is not None:
+        return properties
+    position, length = properties.get("position"), properties.get("total_length")
+    if not is_number(position) or not is_number(length) or length <= 0:
+        return properties
+    progress = position / length
+    return properties | {"progress": progress} if math.isfinite(progress) else properties
+
+
+def _legal(value: Json, path: str, warnings: list[Warning]) -> str | None:
+    found = identifier(value, path)
+    if found is None or not is_illegal(found):
+        return found
+    warnings.append("illegal_id")
+    return None
+
+
+def _instants(timestamp: Json, sent_at: Json, reception: Reception, warnings: list[Warning]) -> tuple[int, int]:
+    """When the event happened and when it counts as received. Raises Invalid for an import that does not say."""
+    claimed, now = event_instant(timestamp), reception.received_at
+    if reception.imported:
+        if claimed is None or claimed > now:
+            raise Invalid("expected an instant that is not in the future", "timestamp")
+        return claimed, claimed
+    if timestamp is not None and claimed is None:
+        warnings.append("timestamp_unusable")
+    if claimed is not None and claimed > now + DAY:
+        warnings.append("timestamp_in_the_future")
+    return occurred_at(claimed, event_instant(sent_at), now, reception.max_age), now
+
+
+def _message_id(
+    given: Json, call: Json, profile: ProfileRef, timestamp: Json, source: str, warnings: list[Warning]
+) -> str:
+    """The client's id, or one derived from what was sent, so that sending it again changes nothing."""
+    found = identifier(given, "messageId")
+    if found is None:
+        warnings.append("message_id_derived")
+        said = {name: value for name, value in call.items() if name not in NOT_THE_EVENT}
+        parts = [source, str(profile), call["type"], timestamp, said]
+        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+    if len(found) > LONGEST_MESSAGE_ID:
+        raise Invalid(f"expected at most {LONGEST_MESSAGE_ID} characters, found {len(found)}", "messageId")
+    return found
+
+
+def _as_sent(instant: Json) -> str | None:
+    return str(instant)[:LONGEST_INSTANT] if isinstance(instant, str) or is_number(instant) else None
+
+
+_EXPECTED = {
+    "missing": "expected a value, found nothing",
+    "union_tag_not_found": "expected a type, found none",
+    "union_tag_invalid": "expected the type track, identify or page, found another",
+    "model_attributes_type": "expected an object",
+    "string_type": "expected text",
+    "dict_type": "expected an object",
+    "list_type": "expected an array",
+}
+"""What is said for the kinds of pydantic's errors that can occur often; the rest keep its words."""
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    """The first complaint. What was found is not repeated: a reason may be shown where an event may not."""
+    detail = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = ".".join(str(part) for part in detail["loc"] if part not in get_args(CallType))
+    return Invalid(_EXPECTED.get(detail["type"], detail["msg"]), path)
