@@ -4,20 +4,26 @@ from typing import Any
 
 import click
 
+from emulator.catalog_commands import catalog
+from emulator.log_commands import fold, replay
 from segue.domain.errors import SegueError
 
 
 class Root(click.Group):
-    """Shows an error that was raised on purpose, and one of the machine's files or ports, as one line."""
+    """Shows an error that was raised on purpose, or that a file or a port caused, in its own words alone."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (SegueError, OSError) as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="segue", prog_name="segue")
 def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
+
+
+for command in (catalog, fold, replay):
+    main.add_command(command)

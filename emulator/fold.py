@@ -1,0 +1,73 @@
+"""A recorded log through the engine alone: what every platform has to announce for it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+
+from emulator import membership_log
+from emulator.membership_log import Line
+from emulator.recording import Call
+from segue.domain import call as tracking
+from segue.domain import rules
+from segue.domain.errors import Invalid
+from segue.domain.event import Event
+from segue.domain.profile import ProfileRef
+from segue.domain.time import event_instant
+
+Histories = Mapping[ProfileRef, Sequence[Event]]
+
+
+def histories(calls: Iterable[Call], now: int, max_age: int, refused: Counter[str]) -> Histories:
+    """Each profile's events, in the order of the log; why calls were refused is counted.
+
+    A call with `receivedAt` was received then, from a client with a clock of its own; any other when it happened, as an
+    import does. User ids are believed. `now`: nothing happened later.
+    """
+    found: defaultdict[ProfileRef, list[Event]] = defaultdict(list)
+    for call in calls:
+        received_at = event_instant(call.get("receivedAt"))
+        reception = tracking.Reception(
+            source="log",
+            trusted=True,
+            imported=received_at is None,
+            received_at=now if received_at is None else received_at,
+            max_age=max_age,
+        )
+        try:
+            reading = tracking.read(call, reception)
+        except Invalid as error:
+            refused[str(error)] += 1
+        else:
+            found[reading.profile].append(reading.event)
+    return found
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """The membership log in its normal form, and what became of the events."""
+
+    log: Sequence[Line]
+    counts: Counter[str]
+
+
+def fold(program: rules.Program, histories: Histories, until: int | None) -> Folded:
+    """Fold each profile's events in the order in which they were received; then time comes to `until` (epoch ms), or to
+    the newest event of all."""
+    end = until or max((event.received_at for events in histories.values() for event in events), default=0)
+    log: list[Line] = []
+    counts: Counter[str] = Counter()
+    for profile, events in histories.items():
+        state = rules.empty()
+        for received in _received_together(events):
+            state = rules.fold(program, state, received)
+        state = rules.fold(program, state, (), at=end)
+        log += (membership_log.line(profile, transition) for transition in state.pending)
+        counts.update(msgspec.structs.asdict(state.counts))
+    return Folded(membership_log.normalised(log), counts)
+
+
+def _received_together(events: Sequence[Event]) -> Iterator[tuple[Event, ...]]:
+    for _, together in groupby(sorted(events, key=attrgetter("received_at")), attrgetter("received_at")):
+        yield tuple(together)

@@ -1,0 +1,128 @@
+"""`segue replay` and `segue fold`: recorded logs through the platform, and through the engine alone."""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from emulator import catalog, membership_log, recording
+from emulator.client import DEMO_SECRET_KEY, Client
+from emulator.fold import fold as fold_histories
+from emulator.fold import histories
+from emulator.recording import Call, Dirt
+from emulator.replay import Report
+from emulator.replay import replay as replay_calls
+from segue.catalogs import compiled
+from segue.domain.time import instant
+from segue.ports import PublishedCatalog
+
+
+class Instant(click.ParamType[int]):
+    """ISO 8601, no zone = UTC, or epoch milliseconds."""
+
+    name = "instant"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = instant(int(value) if isinstance(value, str) and value.isdecimal() else value)
+        if found is None:
+            self.fail(f"expected an instant such as 2019-10-02T00:00:00Z, found {value!r}", param, ctx)
+        return found
+
+
+LOG = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+FORMAT = click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(list(recording.FORMATS)),
+    help="What the log holds; by default it is recognised by how it begins.",
+)
+UNTIL = click.option(
+    "--until", type=Instant(), help="Time goes on to this instant after the last line; by default it stops there."
+)
+
+
+@click.command()
+@LOG
+@FORMAT
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where Segue runs.")
+@click.option("--key", default=DEMO_SECRET_KEY, show_default=True, help="The secret key of the log's source.")
+@UNTIL
+def replay(file: Path, format_name: str | None, url: str, key: str, until: int | None) -> None:
+    """Send a recorded log through a running Segue's import.
+
+    FILE may be packed (.gz). Time is the log's own: what came due by its end is announced.
+    """
+    started = time.perf_counter()
+    dirt = Dirt()
+
+    async def run() -> Report:
+        async with Client.connected(url, secret_key=key) as client:
+            with _shown(file, format_name, dirt) as calls:
+                return await replay_calls(client, calls, until)
+
+    report = asyncio.run(run())
+    Console().print(_figures(file, report, dirt, time.perf_counter() - started))
+
+
+@click.command()
+@LOG
+@click.option(
+    "--catalog",
+    "catalog_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="The folder of the definitions.",
+)
+@FORMAT
+@UNTIL
+def fold(file: Path, catalog_folder: Path, format_name: str | None, until: int | None) -> None:
+    """Print who enters and leaves which segment when, as JSON lines.
+
+    FILE may be packed (.gz). The engine alone works through the log: what a platform announces for it is the same.
+    """
+    definitions = compiled(PublishedCatalog(0, catalog.load(catalog_folder)))
+    dirt, refused = Dirt(), Counter[str]()
+    with _shown(file, format_name, dirt) as calls:
+        found = histories(calls, time.time_ns() // 1_000_000, definitions.catalog.settings.max_age, refused)
+    folded = fold_histories(definitions.program, found, until)
+    sys.stdout.buffer.writelines(membership_log.encoded(folded.log))
+    sys.stdout.buffer.flush()
+    Console(stderr=True).print(_counted({"events": folded.counts, "refused": refused, "dirt": dirt}))
+
+
+@contextmanager
+def _shown(file: Path, format_name: str | None, dirt: Dirt) -> Iterator[Iterator[Call]]:
+    """The calls of a log, with a bar that shows at a terminal how much of the file is read."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar, bar.open(file, "rb", description=file.name) as opened:
+        yield recording.calls(opened, file, format_name or recording.recognised(file), dirt)
+
+
+def _figures(file: Path, report: Report, dirt: Dirt, seconds: float) -> Table:
+    table = _counted({"ledger": report.ledger, "refused": report.refused, "dirt": dirt})
+    table.title = f"{file.name}: {report.sent:,} events in {seconds:.1f} s"
+    return table
+
+
+def _counted(sections: Mapping[str, Mapping[str, int]]) -> Table:
+    table = Table("", "kind", "events")
+    for section, counts in sections.items():
+        for kind, count in sorted(counts.items()):
+            table.add_row(section, kind, f"{count:,}")
+    return table

@@ -1,0 +1,108 @@
+"""A recorded log through a running Segue's import, on the log's own clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+import orjson
+
+from emulator.recording import Call
+from segue.domain.catalog import Settings
+from segue.domain.errors import Rejected
+from segue.domain.event import Json
+from segue.domain.message import ClockName
+from segue.domain.time import event_instant
+
+LARGEST_BATCH = 450_000
+"""Bytes, with room for the envelope below what ingest takes."""
+
+MOST_CALLS = 2_500
+
+APART = Settings().lateness
+"""Up to the lateness, the order in which the platform works through a profile's events does not matter. So no call is
+sent while one of the same profile that is older by more than this may still be on its way."""
+
+
+class Platform(Protocol):
+    """What a replay asks of a running Segue."""
+
+    async def import_(self, body: bytes) -> Json: ...
+
+    async def tick(self, at: int, clock: ClockName) -> None: ...
+
+    async def settle(self) -> None: ...
+
+    async def ledger(self) -> dict[str, int]: ...
+
+
+class Batch(msgspec.Struct):
+    """Calls that are sent together; `apart`: once everything that was sent before is worked through."""
+
+    apart: bool = False
+    calls: list[bytes] = []
+    size: int = 0
+    first: dict[str, int] = {}
+    newest: int = 0
+
+    @property
+    def body(self) -> bytes:
+        return b'{"batch":[' + b",".join(self.calls) + b"]}"
+
+    def takes(self, call: bytes) -> bool:
+        """Whether the call fits in; a batch takes one, however large."""
+        return not self.calls or (self.size + len(call) <= LARGEST_BATCH and len(self.calls) < MOST_CALLS)
+
+    def add(self, call: bytes, profile: str, at: int | None) -> None:
+        self.calls.append(call)
+        self.size += len(call) + 1
+        if at is not None:
+            self.first.setdefault(profile, at)
+            self.newest = max(self.newest, at)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a log: how many calls were sent, why batches were refused whole, and how the ledger grew."""
+
+    sent: int
+    refused: Counter[str]
+    ledger: dict[str, int]
+
+
+async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -> Report:
+    """Send the calls in their order and wait until they are worked through. Then time comes to `until` (epoch ms), or
+    to the log's newest timestamp."""
+    before = await platform.ledger()
+    sent, newest, refused = 0, 0, Counter[str]()
+    for batch in batches(calls):
+        if batch.apart:
+            await platform.settle()
+        try:
+            await platform.import_(batch.body)
+        except Rejected as error:
+            refused[str(error)] += len(batch.calls)
+        sent += len(batch.calls)
+        newest = max(newest, batch.newest)
+    await platform.settle()
+    await platform.tick(until or newest, "import")
+    await platform.settle()
+    after = await platform.ledger()
+    return Report(sent=sent, refused=refused, ledger={name: after[name] - before[name] for name in after})
+
+
+def batches(calls: Iterable[Call]) -> Iterator[Batch]:
+    """The calls in their order, in batches that ingest takes."""
+    batch, on_their_way = Batch(), dict[str, int]()
+    for call in calls:
+        text = orjson.dumps(call)
+        profile, at = str(call.get("userId") or call.get("anonymousId")), event_instant(call.get("timestamp"))
+        if not batch.takes(text):
+            yield batch
+            batch, on_their_way = Batch(), batch.first | on_their_way
+        if at is not None and at - on_their_way.get(profile, at) > APART:
+            if batch.calls:
+                yield batch
+            batch, on_their_way = Batch(apart=True), {}
+        batch.add(text, profile, at)
+    if batch.calls:
+        yield batch
