@@ -37,7 +37,7 @@ def load(folder: Path) -> bytes:
     places = {path: place for file in files for path, place in file.places.items()}
     problems = [Problem(place_of(path, places, Place(folder)), path, message) for path, message in _problems(documents)]
     if problems:
-        raise Broken(problems)
+        raise Broken(sorted(problems))
     return msgspec.json.encode(documents, order="sorted")
 
 
@@ -94,13 +94,8 @@ def _problems(documents: Mapping[str, Mapping[str, Json]]) -> Sequence[catalog.P
     return found or _flaws_together(documents)
 
 
-def _flaws(path: str, segment: Json) -> Iterator[catalog.Problem]:
-    if not isinstance(segment, dict):
-        return
-    try:
-        definition.parse(segment)
-    except Invalid as error:
-        yield _flaw(error, path)
+def _flaws(path: str, segment: Json) -> Sequence[catalog.Problem]:
+    return [_flaw(error, path) for error in definition.problems(segment)] if isinstance(segment, dict) else []
 
 
 def _flaws_together(documents: Mapping[str, Json]) -> Sequence[catalog.Problem]:

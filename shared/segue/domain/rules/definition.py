@@ -129,7 +129,7 @@ def _selector(value: object) -> object:
     return {"did": value} if isinstance(value, str) else value
 
 
-AnySelector = Annotated[Selector, BeforeValidator(_selector)]
+AnySelector = Annotated[Selector, BeforeValidator(_selector, json_schema_input_type=str | Selector)]
 
 
 class Windowed(Model):
@@ -401,8 +401,20 @@ def parse(definition: object) -> Segment:
     try:
         return Segment.model_validate(definition)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise Invalid(_message(first), _path(first["loc"], definition)) from error
+        raise _invalid(error, definition)[0] from error
+
+
+def problems(definition: object) -> list[Invalid]:
+    """Every wrong part of the definition of one segment; none if `parse` takes it."""
+    try:
+        parse(definition)
+    except Invalid as error:
+        return _invalid(error.__cause__, definition) if isinstance(error.__cause__, ValidationError) else [error]
+    return []
+
+
+def _invalid(error: ValidationError, definition: object) -> list[Invalid]:
+    return [Invalid(_message(detail), _path(detail["loc"], definition)) for detail in error.errors(include_url=False)]
 
 
 def _message(error: Any) -> str:
