@@ -1,0 +1,51 @@
+"""The Catalog port in a SQLite file of its own, which several processes may open at once."""
+
+import sqlite3
+from pathlib import Path
+
+from segue.adapters.embedded.database import Database
+from segue.ports import PublishedCatalog
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pointer (name TEXT PRIMARY KEY, version INTEGER NOT NULL REFERENCES versions);
+"""
+
+
+class CatalogFile:
+    """Immutable versions, and a pointer to the current one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, folder: Path) -> "CatalogFile":
+        """The catalogue of a data folder, made if it is not there. Raises Unavailable if the file is damaged."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(Database(folder / "catalog.db", SCHEMA))
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def current(self) -> PublishedCatalog | None:
+        return await self._database.read(_current)
+
+    async def publish(self, data: bytes) -> PublishedCatalog:
+        def append(connection: sqlite3.Connection) -> PublishedCatalog:
+            current = _current(connection)
+            if current is not None and current.data == data:
+                return current
+            (last,) = connection.execute("SELECT coalesce(max(version), 0) FROM versions").fetchone()
+            published = PublishedCatalog(last + 1, data)
+            connection.execute("INSERT INTO versions VALUES (?, ?)", (published.version, published.data))
+            connection.execute("INSERT OR REPLACE INTO pointer VALUES ('current', ?)", (published.version,))
+            return published
+
+        return await self._database.write(append)
+
+
+def _current(connection: sqlite3.Connection) -> PublishedCatalog | None:
+    row = connection.execute(
+        "SELECT version, data FROM versions JOIN pointer USING (version) WHERE name = 'current'"
+    ).fetchone()
+    return row and PublishedCatalog(*row)

@@ -1,0 +1,150 @@
+"""Pushes what lies in the queues to the subscribers: at least once, in any order, as Pub/Sub does."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from segue.adapters.embedded.queue import EmbeddedBus, Subscription, Waiting, unheard
+from segue.domain.errors import Unavailable
+from segue.ports import Clock, Message
+
+Deliver: TypeAlias = Callable[[Subscription, Message], Awaitable[int]]
+"""Hands a message to a subscriber. The answer is an HTTP status; 2xx acknowledges the message."""
+
+Result = TypeVar("Result")
+
+PAGE = 100
+ROOM = 1_000
+"""So many of a queue's messages may be under way or wait to be tried again; the others wait for them."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Push:
+    """One pump a queue. A queue that comes to be later gets its own when its first message arrives."""
+
+    def __init__(self, bus: EmbeddedBus, clock: Clock, deliver: Deliver) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._deliver = deliver
+        self._subscriptions = {each.name: each for each in bus.subscriptions}
+        self._pumps: dict[str, Pump] = {}
+
+    async def start(self) -> None:
+        """Deliver what lies in the queues, and whatever arrives from now on."""
+        self._bus.arrived = self._arrived
+        for queue in await self._bus.waiting():
+            self._arrived(queue)
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin no further delivery, and give those under way so many seconds. What is unfinished comes again."""
+        self._bus.arrived = unheard
+        await asyncio.gather(*(pump.stop(grace_s) for pump in self._pumps.values()))
+
+    def _arrived(self, queue: str) -> None:
+        name, _, _ = queue.partition(":")
+        if queue not in self._pumps and name in self._subscriptions:
+            self._pumps[queue] = Pump(queue, self._subscriptions[name], self._bus, self._clock, self._deliver)
+        if queue in self._pumps:
+            self._pumps[queue].wake()
+
+
+class Pump:
+    """Delivers one queue, many messages at once. One that fails steps out for a while, then joins the queue's end."""
+
+    def __init__(
+        self, queue: str, subscription: Subscription, bus: EmbeddedBus, clock: Clock, deliver: Deliver
+    ) -> None:
+        self._queue = queue
+        self._subscription = subscription
+        self._bus = bus
+        self._clock = clock
+        self._deliver = deliver
+        self._something_new = asyncio.Event()
+        self._room = asyncio.Semaphore(ROOM)
+        self._slots = asyncio.Semaphore(subscription.concurrency)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pumping = asyncio.create_task(self._pump())
+
+    def wake(self) -> None:
+        self._something_new.set()
+
+    async def stop(self, grace_s: float) -> None:
+        self._pumping.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                for _ in range(self._subscription.concurrency):
+                    await self._slots.acquire()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(self._pumping, *self._tasks, return_exceptions=True)
+
+    async def _pump(self) -> None:
+        place = 0
+        while True:
+            self._something_new.clear()
+            page = await self._insist(partial(self._bus.after, self._queue, place, PAGE))
+            for waiting in page:
+                await self._room.acquire()
+                await self._slots.acquire()
+                place = waiting.number
+                task = asyncio.create_task(self._handle(waiting))
+                self._tasks.add(task)
+                task.add_done_callback(self._handled)
+            if not page:
+                await self._something_new.wait()
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.release()
+
+    async def _handle(self, waiting: Waiting) -> None:
+        try:
+            again = await self._attempt(waiting)
+        finally:
+            self._slots.release()
+        if again:
+            await self._clock.sleep(backoff_s(self._subscription, waiting.attempts))
+            await self._insist(partial(self._bus.requeue, waiting))
+
+    async def _attempt(self, waiting: Waiting) -> bool:
+        """Deliver the message, and put down what came of it. Whether it is to be tried again."""
+        if self._clock.now() - waiting.published_at > self._subscription.retention_ms:
+            await self._bury(waiting)
+            return False
+        if await self._delivered(waiting):
+            await self._insist(partial(self._bus.remove, waiting))
+            return False
+        await self._insist(partial(self._bus.count_attempt, waiting))
+        if waiting.attempts + 1 < self._subscription.attempts:
+            return True
+        await self._bury(waiting)
+        return False
+
+    async def _delivered(self, waiting: Waiting) -> bool:
+        try:
+            return 200 <= await self._deliver(self._subscription, waiting.message) < 300
+        except Exception:
+            _logger.exception("%s: message %s could not be delivered", self._queue, waiting.message.id)
+            return False
+
+    async def _bury(self, waiting: Waiting) -> None:
+        await self._insist(partial(self._bus.bury, waiting))
+        _logger.error("%s: message %s is a dead letter", self._queue, waiting.message.id)
+
+    async def _insist(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        """The call's result, however long the database is unavailable: the disk may be full."""
+        while True:
+            try:
+                return await call()
+            except Unavailable as error:
+                _logger.error("%s: %s", self._queue, error)
+                await self._clock.sleep(self._subscription.backoff_s)
+
+
+def backoff_s(subscription: Subscription, failures_before: int) -> float:
+    """How long a message waits that has failed once more."""
+    return min(subscription.backoff_s * 2.0**failures_before, subscription.longest_backoff_s)

@@ -1,0 +1,128 @@
+"""What the laptop's archive keeps, and how many members it counts."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from segue.adapters.embedded.archive import ArchiveFile
+from segue.domain.event import Event
+from segue.domain.membership import Interval, Transition
+from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIP_CHANGED, EventsReceived, MembershipChanged
+from segue.domain.profile import ProfileRef
+from segue.ports import Message, SegmentSize
+
+ANNA, BEN, CARLA = ("a" * 32, "b" * 32, "c" * 32)
+
+
+@pytest.fixture
+async def archive(tmp_path: Path) -> AsyncIterator[ArchiveFile]:
+    archive = ArchiveFile.open(tmp_path)
+    yield archive
+    await archive.close()
+
+
+def message(identifier: str, data: bytes = b"{}", time: int = 1, kind: str = "test") -> Message:
+    return Message(id=identifier, type=kind, source="//test", time=time, data=data)
+
+
+def received(identifier: str, key: str, *events: str) -> Message:
+    data = EventsReceived(
+        key=key,
+        profile=ProfileRef("user_id", key),
+        source="shop",
+        events=tuple(Event(message_id=each, name="Any", occurred_at=1, received_at=1) for each in events),
+    )
+    return message(identifier, msgspec.json.encode(data), kind=EVENTS_RECEIVED)
+
+
+def snapshot(key: str, seq: int, memberships: dict[str, tuple[Interval, ...]], *announced: tuple[str, int]) -> Message:
+    data = MembershipChanged(
+        key=key,
+        profile=ProfileRef("user_id", key),
+        seq=seq,
+        catalog=1,
+        at=1,
+        known_until=None,
+        memberships=memberships,
+        transitions=tuple(
+            Transition(segment=segment, transition="exited", at=at, seq=seq - 1, definition="d", reason="event")
+            for segment, at in announced
+        ),
+    )
+    return message(f"{key}:{seq}", msgspec.json.encode(data), kind=MEMBERSHIP_CHANGED)
+
+
+async def kept(archive: ArchiveFile, topic: str) -> list[Message]:
+    return [message async for message in archive.read(topic)]
+
+
+async def test_messages_are_read_in_order_of_time_then_id_and_by_topic(archive: ArchiveFile) -> None:
+    late, b, a = message("c", time=2), message("b", time=1), message("a", time=1)
+    await archive.append("events", [late, b])
+    await archive.append("events", [a])
+    await archive.append("memberships", [message("other")])
+    assert await kept(archive, "events") == [a, b, late]
+
+
+async def test_a_long_topic_is_read_whole(archive: ArchiveFile) -> None:
+    messages = [message(f"{n:04}", time=n // 7) for n in range(1_234)]
+    await archive.append("events", messages)
+    assert await kept(archive, "events") == messages
+
+
+async def test_a_message_that_comes_again_is_kept_once(archive: ArchiveFile) -> None:
+    await archive.append("events", [message("a", b"1"), message("a", b"1")])
+    await archive.append("events", [message("a", b"2", time=5)])
+    assert await kept(archive, "events") == [message("a", b"1")]
+
+
+async def test_it_knows_which_events_of_a_profile_it_holds(archive: ArchiveFile) -> None:
+    await archive.append("events", [received("m1", ANNA, "e1", "e2"), received("m2", ANNA, "e3")])
+    await archive.append("events", [received("m3", BEN, "e4")])
+    assert await archive.holds(ANNA, ["e1", "e3", "e4", "e5"]) == {"e1", "e3"}
+    assert await archive.holds(CARLA, ["e1"]) == frozenset()
+
+
+async def test_what_is_no_such_message_is_kept_all_the_same(archive: ArchiveFile) -> None:
+    broken = [
+        message("a", b"{", kind=EVENTS_RECEIVED),
+        message("b", b"[1]", kind=MEMBERSHIP_CHANGED),
+        message("c", b'{"key": "\xff"}', kind=EVENTS_RECEIVED),
+        message("d", b"[" * 100_000, kind=MEMBERSHIP_CHANGED),
+    ]
+    await archive.append("events", broken)
+    assert await kept(archive, "events") == broken
+    assert await archive.sizes(0) == {}
+
+
+async def test_members_are_counted_in_half_open_intervals(archive: ArchiveFile) -> None:
+    #   anna  [10 ------- 20)       [30 ---
+    #   ben         [15 ------ 25)
+    await archive.append("memberships", [snapshot(ANNA, 2, {"s": ((10, 20), (30, None))})])
+    await archive.append("memberships", [snapshot(BEN, 2, {"s": ((15, 25),)})])
+    sizes = {at: (await archive.sizes(at))["s"].members for at in (9, 10, 14, 15, 19, 20, 24, 25, 29, 30)}
+    assert sizes == {9: 0, 10: 1, 14: 1, 15: 2, 19: 2, 20: 1, 24: 1, 25: 0, 29: 0, 30: 1}
+
+
+async def test_the_newest_snapshot_counts_in_whatever_order_they_come(archive: ArchiveFile) -> None:
+    await archive.append("memberships", [snapshot(ANNA, 5, {"new": ((10, None),)})])
+    await archive.append("memberships", [snapshot(ANNA, 3, {"old": ((5, None),)})])
+    assert await archive.sizes(20) == {"new": SegmentSize(members=1, last_change=10)}
+
+
+async def test_the_last_change_is_announced_or_known_ahead_and_not_to_come(archive: ArchiveFile) -> None:
+    await archive.append("memberships", [snapshot(ANNA, 2, {}, ("left", 7))])
+    await archive.append("memberships", [snapshot(BEN, 2, {"left": ((1, 3),), "timed": ((4, 20),)})])
+    at_10, at_20 = await archive.sizes(10), await archive.sizes(20)
+    assert at_10 == {"left": SegmentSize(members=0, last_change=7), "timed": SegmentSize(members=1, last_change=4)}
+    assert at_20["timed"] == SegmentSize(members=0, last_change=20)
+
+
+async def test_a_closed_archive_opens_as_it_was(archive: ArchiveFile, tmp_path: Path) -> None:
+    await archive.append("events", [message("a")])
+    await archive.close()
+    again = ArchiveFile.open(tmp_path)
+    assert await kept(again, "events") == [message("a")]
+    await again.close()
