@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from functions.evaluate.fold import Work, folded
+from functions.evaluate.fold import Folded, Oversized, Work, folded
 from segue import failures, retries
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, strict
@@ -31,7 +31,7 @@ from segue.domain.message import (
     ProfileDue,
 )
 from segue.domain.profile import shard_of
-from segue.ports import ABSENT, Message, Ports, Write
+from segue.ports import ABSENT, Document, Message, Ports, Write
 
 Body: TypeAlias = EventsReceived | EventsRefused | ProfileDue
 
@@ -50,9 +50,10 @@ REMEMBERED_PUBLISHES = 10_000
 class Evaluator:
     """Folds messages into profiles, for as long as an instance lives: those of one profile one after the other."""
 
-    def __init__(self, ports: Ports, catalogs: Catalogs) -> None:
+    def __init__(self, ports: Ports, catalogs: Catalogs, largest_document: int = LARGEST_DOCUMENT) -> None:
         self._ports = ports
         self._catalogs = catalogs
+        self._largest_document = largest_document
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._published: OrderedDict[str, MembershipChanged] = OrderedDict()
 
@@ -72,37 +73,21 @@ class Evaluator:
             await self._fold(work)
 
     async def _fold(self, work: Work) -> None:
-        fits = await retries.on_conflict(self._ports.clock, work.delivery, lambda: self._fold_once(work))
-        if not fits:
+        try:
+            await retries.on_conflict(self._ports.clock, work.delivery, lambda: self._fold_once(work))
+        except Oversized:
             for half in work.halves():
                 await self._fold(half)
 
-    async def _fold_once(self, work: Work) -> bool:
-        """Whether the work could be done in one piece; if not, nothing is written."""
-        path = document.state_path(work.key)
-        stored = await self._ports.store.get(path)
+    async def _fold_once(self, work: Work) -> None:
+        stored = await self._ports.store.get(document.state_path(work.key))
         before = document.decode_state(stored.data) if stored else None
         compiled = await self._catalogue_for(before)
         await self._publish(before.outbox if before else ())
-        after = folded(work, before, compiled)
-        if after is None:
-            return True
-        data = document.encode(after.document)
-        if len(data) > LARGEST_DOCUMENT and len(work.events) > 1:
-            return False
-        await self._ports.store.commit(
-            [
-                Write(
-                    path=path,
-                    data=data,
-                    expects=stored.version if stored else ABSENT,
-                    due=after.due,
-                    shard=shard_of(work.key, after.document.imported),
-                )
-            ]
-        )
-        await self._publish(after.document.outbox)
-        return True
+        after = folded(work, before, compiled, self._largest_document)
+        if after:
+            await self._ports.store.commit([_write(work.key, stored, after)])
+            await self._publish(after.document.outbox)
 
     async def _catalogue_for(self, before: StateDocument | None) -> Compiled:
         """The catalogue in force, never older than the one that folded the state."""
@@ -121,6 +106,16 @@ class Evaluator:
             self._published.move_to_end(entry.key)
         while len(self._published) > REMEMBERED_PUBLISHES:
             self._published.popitem(last=False)
+
+
+def _write(key: str, stored: Document | None, after: Folded) -> Write:
+    return Write(
+        path=document.state_path(key),
+        data=after.data,
+        expects=stored.version if stored else ABSENT,
+        due=after.due,
+        shard=shard_of(key, after.document.imported),
+    )
 
 
 def _work_of_events(message: Message, received: EventsReceived) -> Work:

@@ -1,10 +1,12 @@
 """One message folded into one profile's state: the decision that evaluate carries out, as a pure function."""
 
+from operator import attrgetter
+
 import msgspec
 
 from segue.catalogs import Compiled
 from segue.domain import rules
-from segue.domain.document import StateDocument
+from segue.domain.document import StateDocument, encode
 from segue.domain.event import Event
 from segue.domain.membership import Transition
 from segue.domain.message import MembershipChanged
@@ -24,25 +26,38 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     at: int | None = None
 
+    @property
+    def first_part(self) -> str:
+        """The delivery id of the first half, should the work be done in halves."""
+        return f"{self.delivery}/1"
+
     def halves(self) -> tuple["Work", "Work"]:
-        """The same work in two parts, the events received first in the first; only the second is the whole delivery."""
-        events = tuple(sorted(self.events, key=lambda event: (event.received_at, event.message_id)))
+        """The same work in two parts, the events received first in the first; the second completes the delivery."""
+        events = tuple(sorted(self.events, key=attrgetter("received_at", "message_id")))
         middle = len(events) // 2
-        first = msgspec.structs.replace(
-            self, events=events[:middle], delivery=f"{self.delivery}/{events[0].message_id}"
+        return (
+            msgspec.structs.replace(self, events=events[:middle], delivery=self.first_part),
+            msgspec.structs.replace(self, events=events[middle:]),
         )
-        return first, msgspec.structs.replace(self, events=events[middle:])
+
+
+class Oversized(Exception):
+    """The work is too much for one document: to be done in halves."""
 
 
 class Folded(msgspec.Struct, frozen=True):
-    """The document to write, and when the profile is next due (epoch ms; None: never)."""
+    """The document to write, encoded too, and when the profile is next due (epoch ms; None: never)."""
 
     document: StateDocument
+    data: bytes
     due: int | None
 
 
-def folded(work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
+def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest: int) -> Folded | None:
     """The profile's document after the work, its outbox holding what the work led to; None: there is nothing to do.
+
+    Raises Oversized if the document would have more than `largest` bytes and there are events to divide, or if the work
+    was begun in halves before: events are counted once.
 
     A snapshot is due when the memberships change (to a new profile they do), and at its first message under a newer
     catalogue: so the public document stays as good as computing them.
@@ -51,6 +66,8 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled) -> Fold
     state = rules.decode(before.state) if before else rules.empty()
     if profile is None or _is_idle(work, state):
         return None
+    if len(work.events) > 1 and rules.holds(state, work.first_part) and not rules.holds(state, work.delivery):
+        raise Oversized
     after = rules.fold(compiled.program, state, work.events, at=work.at, delivery=work.delivery)
     if after is state:
         return None
@@ -66,7 +83,10 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled) -> Fold
         imported=_is_imported(work, before),
         outbox=outbox,
     )
-    return Folded(document, after.due)
+    data = encode(document)
+    if len(data) > largest and len(work.events) > 1:
+        raise Oversized
+    return Folded(document, data, after.due)
 
 
 def _is_idle(work: Work, state: rules.State) -> bool:
