@@ -12,10 +12,14 @@ from typing import Any
 from google.pubsub_v1 import PublisherAsyncClient, PublishRequest, PubsubMessage
 
 from segue.adapters.google.connection import DEADLINE_S, meaning
+from segue.domain.errors import TooLarge
 from segue.ports import Message
 
 # Pub/Sub takes 1,000 messages and 10 MB a request; the rest of the 10 MB is for attributes and framing.
 _MOST_MESSAGES, _MOST_BYTES = 1_000, 9_000_000
+
+MAX_BYTES = 10_000_000
+"""The most that Pub/Sub takes in one message."""
 
 _Request, _Message = PublishRequest.pb(), PubsubMessage.pb()
 
@@ -31,6 +35,9 @@ class PubsubBus:
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Raises Unavailable if there is no such topic: the messages are good once somebody creates it."""
+        for message in messages:
+            if len(message.data) > MAX_BYTES:
+                raise TooLarge(f"message {message.id}: expected at most {MAX_BYTES} bytes, found {len(message.data)}")
         with meaning(f"publishing to {topic}"):
             await asyncio.gather(*(self._publish(topic, part) for part in _parts(messages)))
 

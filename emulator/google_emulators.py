@@ -1,0 +1,147 @@
+"""Starts and ends Google's emulators of Firestore and Pub/Sub, on 127.0.0.1.
+
+They keep nothing: their documents, topics and messages live as long as they do.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from segue.domain.errors import Unavailable
+
+HOST = "127.0.0.1"
+READY_WITHIN_S = 60.0
+_ENDED_WITHIN_S = 5.0
+
+_COMPONENTS = ("cloud-firestore-emulator", "pubsub-emulator")
+_QUIET = {"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1", "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1"}
+
+
+class Emulator(msgspec.Struct, frozen=True, kw_only=True):
+    """A running emulator. It and what it started are one process group, led by `process`."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the whole group: Java outlives the `gcloud` that started it."""
+        os.killpg(self.process.pid, number)
+
+
+class GoogleEmulators(msgspec.Struct, frozen=True, kw_only=True):
+    """Both of them, ready to be called."""
+
+    firestore: Emulator
+    pubsub: Emulator
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that lead Google's clients to them."""
+        return {"FIRESTORE_EMULATOR_HOST": self.firestore.address, "PUBSUB_EMULATOR_HOST": self.pubsub.address}
+
+
+def missing() -> Sequence[str]:
+    """What must be installed before the emulators can start; empty if nothing."""
+    gcloud = shutil.which("gcloud")
+    programs = [name for name, path in (("gcloud", gcloud), ("Java", shutil.which("java"))) if path is None]
+    if gcloud is None:
+        return programs
+    components = Path(gcloud).resolve().parent.parent / "platform"
+    return programs + [f"gcloud component {name}" for name in _COMPONENTS if not (components / name).is_dir()]
+
+
+@contextmanager
+def google_emulators(*, firestore_port: int | None = None, pubsub_port: int | None = None) -> Iterator[GoogleEmulators]:
+    """Both emulators, started at the same time, ready, and ended with the block. Without a port they take a free one.
+
+    Raises Unavailable, saying what to do, if something is not installed, a port is taken or one does not start.
+    """
+    lacking = missing()
+    if lacking:
+        raise Unavailable(f"the Google emulators need {', '.join(lacking)}: install that, or run the embedded platform")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segue-emulators-")))
+        firestore = stack.enter_context(
+            _started("firestore", ["gcloud", "emulators", "firestore"], folder, firestore_port)
+        )
+        pubsub = stack.enter_context(
+            _started("pubsub", ["gcloud", "beta", "emulators", "pubsub", f"--data-dir={folder}"], folder, pubsub_port)
+        )
+        for emulator in (firestore, pubsub):
+            _await_ready(emulator)
+        yield GoogleEmulators(firestore=firestore, pubsub=pubsub)
+
+
+@contextmanager
+def _started(name: str, command: Sequence[str], folder: Path, wanted_port: int | None) -> Iterator[Emulator]:
+    port = _bindable(wanted_port or 0, name)
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - fixed words, a free port and a folder of our own
+            [*command, "start", f"--host-port={HOST}:{port}", "--project=segue", "--quiet"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **_QUIET},
+            start_new_session=True,
+        )
+    emulator = Emulator(name=name, port=port, process=process, log=log)
+    try:
+        yield emulator
+    finally:
+        with suppress(ProcessLookupError):
+            emulator.send(signal.SIGKILL)
+        process.wait()
+        _await_end(emulator)
+
+
+def _await_end(emulator: Emulator) -> None:
+    """Java is not our child, so what can be waited for is its port."""
+    ends = time.monotonic() + _ENDED_WITHIN_S
+    while _answers(emulator) and time.monotonic() < ends:
+        time.sleep(0.02)
+
+
+def _bindable(port: int, name: str) -> int:
+    """The port if nobody listens on it; for 0 a free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise Unavailable(f"the {name} emulator cannot listen on port {port}: {error.strerror}") from error
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(emulator: Emulator) -> None:
+    ends = time.monotonic() + READY_WITHIN_S
+    while not _answers(emulator):
+        if emulator.process.poll() is not None or time.monotonic() > ends:
+            said = "\n".join(emulator.log.read_text(errors="replace").splitlines()[-10:])
+            raise Unavailable(f"the {emulator.name} emulator did not start; it said:\n{said}")
+        time.sleep(0.1)
+
+
+def _answers(emulator: Emulator) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{emulator.address}/", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

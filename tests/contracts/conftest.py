@@ -1,0 +1,96 @@
+"""The platforms that the contract suite runs on, each new and empty for every test."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
+
+from emulator.google_emulators import GoogleEmulators
+from segue.adapters.embedded.platform import EmbeddedPlatform
+from segue.adapters.embedded.queue import Subscription
+from segue.adapters.google import admin
+from segue.adapters.google.platform import GooglePlatform
+from segue.adapters.system import SystemClock
+from segue.ports import Bus, Catalog, Message, Store
+from tests.contracts.receiver import Receiver, receiving
+
+TOPIC = "contract"
+TOPOLOGY = {
+    "topics": [TOPIC, "dead-letters"],
+    "push": {
+        "ack_deadline": "60s",
+        "minimum_backoff": "1s",
+        "maximum_backoff": "5s",
+        "retention": "24h",
+        "dead_letter": {"topic": "dead-letters", "after_attempts": 100},
+    },
+    "subscriptions": {"contract-receiver": {"topic": TOPIC, "function": "receiver"}},
+}
+
+PLATFORMS = ["embedded", pytest.param("google", marks=pytest.mark.google)]
+
+
+class Platform(msgspec.Struct, frozen=True, kw_only=True):
+    """What a platform has to keep its promises with. `subscribe` pushes the topic `contract` to an address."""
+
+    store: Store
+    bus: Bus
+    catalog: Catalog
+    subscribe: Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture(params=PLATFORMS)
+async def platform(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Platform]:
+    async with _embedded(tmp_path) if request.param == "embedded" else _google(request) as platform:
+        yield platform
+
+
+@pytest.fixture
+async def receiver(platform: Platform) -> AsyncIterator[Receiver]:
+    """The subscriber of the topic `contract`."""
+    async with receiving() as receiver:
+        await platform.subscribe(receiver.url)
+        yield receiver
+
+
+@asynccontextmanager
+async def _embedded(folder: Path) -> AsyncIterator[Platform]:
+    subscriptions = [Subscription(name="contract-receiver", topic=TOPIC, backoff_s=0.1, longest_backoff_s=1.0)]
+    embedded = EmbeddedPlatform.open(folder, SystemClock(), subscriptions)
+    async with httpx.AsyncClient() as client:
+
+        async def subscribe(url: str) -> None:
+            async def deliver(_: Subscription, message: Message) -> int:
+                return await _pushed(client, url, message)
+
+            await embedded.push_to(deliver)
+
+        yield Platform(store=embedded.store, bus=embedded.bus, catalog=embedded.catalog, subscribe=subscribe)
+        await embedded.close()
+
+
+@asynccontextmanager
+async def _google(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
+    emulators: GoogleEmulators = request.getfixturevalue("emulators")
+    project: str = request.getfixturevalue("project")
+    google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
+
+    async def subscribe(url: str) -> None:
+        endpoints = admin.Endpoints(functions={"receiver": url}, archives={})
+        await admin.create(project, TOPOLOGY, endpoints, environment=emulators.environment)
+
+    yield Platform(store=google.store, bus=google.bus, catalog=google.catalog, subscribe=subscribe)
+    await google.close()
+
+
+async def _pushed(client: httpx.AsyncClient, url: str, message: Message) -> int:
+    time = datetime.fromtimestamp(message.time / 1000, UTC)
+    attributes = {"id": message.id, "type": message.type, "source": message.source, "time": time.isoformat()}
+    headers, body = to_binary(CloudEvent({**attributes, "datacontenttype": "application/json"}, message.data))
+    return (await client.post(url, headers=headers, content=body)).status_code

@@ -1,0 +1,70 @@
+"""A subscriber's address: an HTTP server that keeps what is pushed to it and answers as it is told."""
+
+import asyncio
+import socket
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+WITHIN_S = 60.0
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """One request that reached the subscriber."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["ce-id"]
+
+
+class Receiver:
+    """Answers 204, unless `answers` still holds statuses for the message's id."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pushed: list[Pushed] = []
+        self.answers: defaultdict[str, list[int]] = defaultdict(list)
+        self._arrived = asyncio.Condition()
+
+    async def take(self, request: Request) -> Response:
+        pushed = Pushed(dict(request.headers), await request.body())
+        async with self._arrived:
+            self.pushed.append(pushed)
+            self._arrived.notify_all()
+        answers = self.answers[pushed.id]
+        return Response(status_code=answers.pop(0) if answers else 204)
+
+    async def until(self, enough: Callable[[Counter[str]], bool]) -> None:
+        """Return once the number of deliveries of each message id is enough. Raises TimeoutError."""
+        async with asyncio.timeout(WITHIN_S), self._arrived:
+            await self._arrived.wait_for(lambda: enough(Counter(pushed.id for pushed in self.pushed)))
+
+    async def until_all(self, ids: Iterable[str]) -> None:
+        wanted = set(ids)
+        await self.until(lambda counts: wanted <= counts.keys())
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver on a free port of 127.0.0.1, until the block ends."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        receiver = Receiver(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        app = Starlette(routes=[Route("/", receiver.take, methods=["POST"])])
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield receiver
+        finally:
+            server.should_exit = server.force_exit = True
+            await serving

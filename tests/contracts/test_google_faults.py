@@ -1,0 +1,111 @@
+"""What Google's adapters make of a Firestore or Pub/Sub that stands still, and of one that has lost everything."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from emulator.google_emulators import Emulator, GoogleEmulators
+from segue.adapters.google import admin
+from segue.adapters.google.platform import GooglePlatform
+from segue.domain.errors import Conflict, Unavailable
+from segue.ports import ABSENT, Document, Message, Write
+from tests.contracts.conftest import TOPIC, TOPOLOGY
+from tests.contracts.receiver import receiving
+
+pytestmark = pytest.mark.google
+
+PATH = "states/a"
+MESSAGE = Message(id="1", type="segue.test", source="//segue/tests", time=0, data=b"{}")
+HANGS_S = 30.0
+"""Nothing here takes that long unless it hangs: the deadline of a call is a second."""
+
+
+@pytest.fixture
+async def google(emulators: GoogleEmulators, project: str) -> AsyncIterator[GooglePlatform]:
+    platform = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=1.0)
+    yield platform
+    await platform.close()
+
+
+@asynccontextmanager
+async def stopped(emulator: Emulator) -> AsyncIterator[None]:
+    emulator.send(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(HANGS_S):
+            yield
+    finally:
+        emulator.send(signal.SIGCONT)
+
+
+async def test_a_store_that_stands_still_is_unavailable_and_works_again_afterwards(
+    google: GooglePlatform, emulators: GoogleEmulators
+) -> None:
+    await google.store.commit([Write(path=PATH, data=b"before", due=1)])
+    async with stopped(emulators.firestore):
+        with pytest.raises(Unavailable):
+            await google.store.get(PATH)
+        with pytest.raises(Unavailable):
+            await google.store.due("states", 0, 1, 10)
+        with pytest.raises(Unavailable):
+            [each async for each in google.store.scan("states")]
+        with pytest.raises(Unavailable):
+            await google.catalog.current()
+    assert await _data(google) == b"before"
+
+
+async def test_a_write_that_met_a_store_standing_still_happened_once_or_not_at_all(
+    google: GooglePlatform, emulators: GoogleEmulators
+) -> None:
+    await google.store.commit([Write(path=PATH, data=b"0")])
+    read = await google.store.get(PATH)
+    assert read is not None
+    async with stopped(emulators.firestore):
+        with pytest.raises(Unavailable):
+            await google.store.commit([Write(path=PATH, data=b"1", expects=read.version)])
+    happened = await _data(google) == b"1"
+    try:
+        await google.store.commit([Write(path=PATH, data=b"2", expects=read.version)])
+    except Conflict:
+        happened = True
+    assert await _data(google) == (b"1" if happened else b"2")
+
+
+async def test_a_bus_that_stands_still_is_unavailable_and_works_again_afterwards(
+    google: GooglePlatform, emulators: GoogleEmulators, project: str
+) -> None:
+    async with receiving() as receiver:
+        endpoints = admin.Endpoints(functions={"receiver": receiver.url}, archives={})
+        await admin.create(project, TOPOLOGY, endpoints, environment=emulators.environment)
+        async with stopped(emulators.pubsub):
+            with pytest.raises(Unavailable):
+                await google.bus.publish(TOPIC, [MESSAGE])
+        await google.bus.publish(TOPIC, [MESSAGE])
+        await receiver.until_all(["1"])
+
+
+async def test_nobody_listening_is_unavailable(project: str, unused_tcp_port: int) -> None:
+    nowhere = f"127.0.0.1:{unused_tcp_port}"
+    environment = {"FIRESTORE_EMULATOR_HOST": nowhere, "PUBSUB_EMULATOR_HOST": nowhere}
+    platform = GooglePlatform.open(project, "catalog", environment=environment, deadline_s=1.0)
+    with pytest.raises(Unavailable):
+        await platform.store.get(PATH)
+    with pytest.raises(Unavailable):
+        await platform.store.commit([Write(path=PATH, data=b"", expects=ABSENT)])
+    with pytest.raises(Unavailable):
+        await platform.bus.publish(TOPIC, [MESSAGE])
+    with pytest.raises(Unavailable):
+        await admin.create(project, TOPOLOGY, admin.Endpoints(functions={}, archives={}), environment=environment)
+    await platform.close()
+
+
+async def _data(google: GooglePlatform) -> bytes:
+    document: Document | None = None
+    while document is None:
+        try:
+            document = await google.store.get(PATH)
+        except Unavailable:
+            continue
+    return document.data
