@@ -15,6 +15,8 @@ import msgspec
 
 EventName: TypeAlias = Literal[
     "request_failed",
+    "events_refused",
+    "event_warning",
     "message_acknowledged",
     "message_not_acknowledged",
     "message_recorded",

@@ -85,8 +85,8 @@ class Source(Part):
 
     Keys are stored as the SHA-256 of their UTF-8 text, in hex. A write key is public and may only append; a secret key
     reads, and imports. `origins` are the sites whose pages may send with the write key. `trusts_user_id`: the user ids
-    it sends are believed (a server's, or a test's); a public site's are not, for anybody can send any. Without `rate`
-    there is no limit.
+    it sends are believed (a server's, or a test's); a public site's are not, for anybody can send any. `rate` limits
+    what is sent with the write key in all, `client_rate` what a single address sends with it; without, no limit.
     """
 
     name: Text
@@ -96,6 +96,7 @@ class Source(Part):
     origins: Annotated[tuple[Origin, ...], Field(strict=False)] = ()
     trusts_user_id: bool = False
     rate: Rate | None = None
+    client_rate: Rate | None = None
 
 
 class Variant(Part):

@@ -1,0 +1,115 @@
+"""What ingest does with a request: its calls become events, and the events of each profile one message."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from segue.domain.call import CallType, Reading, Reception, Warning, envelope, read
+from segue.domain.errors import Invalid, TooLarge
+from segue.domain.event import Event, Json
+from segue.domain.message import EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, EventsRefused, RefusedEvent
+from segue.domain.profile import ProfileRef
+from segue.ports import Message
+
+Address: TypeAlias = CallType | Literal["batch", "import"]
+"""What a request was sent to: one call, several, or a log."""
+
+LARGEST_MESSAGE = 1_000_000
+"""Bytes of a message's data; what is larger is halved. A single event is far smaller."""
+
+LARGEST_COMMON_PART = 4_000_000
+"""Bytes that the envelope's context may come to, counted once for each call that it is merged under."""
+
+MESSAGE_SOURCE = "segue/ingest"
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request came to: the messages to publish before it is answered, and what there is to note of it."""
+
+    messages: tuple[Message, ...]
+    events: int
+    refused: int
+    warnings: Mapping[Warning, int]
+
+
+def ingest(
+    body: Mapping[str, Json],
+    address: Address,
+    reception: Reception,
+    key_of: Callable[[ProfileRef], str],
+    new_id: Callable[[], str],
+) -> Accepted:
+    """The messages that a request's body leads to: one a profile, and one for the calls that were refused.
+
+    Raises Invalid if not one call can be an event, TooLarge if the calls of a batch come to too much.
+    """
+    calls, reception = _opened(body, address, reception)
+    readings, refused = _read(calls, reception)
+    data = [(EVENTS_RECEIVED, each) for each in _received(readings, reception, key_of)]
+    if refused:
+        told = EventsRefused(source=reception.source, received_at=reception.received_at, refused=tuple(refused))
+        data.append((EVENTS_REFUSED, msgspec.json.encode(told)))
+    return Accepted(
+        messages=tuple(
+            Message(id=new_id(), type=kind, source=MESSAGE_SOURCE, time=reception.received_at, data=each)
+            for kind, each in data
+        ),
+        events=len(readings),
+        refused=len(refused),
+        warnings=Counter(warning for reading in readings for warning in reading.warnings),
+    )
+
+
+def _opened(body: Mapping[str, Json], address: Address, reception: Reception) -> tuple[Sequence[Json], Reception]:
+    """The calls of a body, and how they arrived: with what their envelope says of them all."""
+    if address not in ("batch", "import"):
+        return [{**body, "type": address}], reception
+    batch = envelope(body)
+    context = batch.context or {}
+    if len(msgspec.json.encode(context)) * len(batch.batch) > LARGEST_COMMON_PART:
+        raise TooLarge("expected a smaller context, or fewer calls that it is merged under")
+    sent_at = reception.sent_at if batch.sent_at is None else batch.sent_at
+    return batch.batch, msgspec.structs.replace(reception, context=context, sent_at=sent_at)
+
+
+def _read(calls: Sequence[Json], reception: Reception) -> tuple[Sequence[Reading], Sequence[RefusedEvent]]:
+    """The calls that can be events, and those that cannot. Raises Invalid if all cannot, for the first one's reason."""
+    readings, refused = [], []
+    for index, call in enumerate(calls):
+        try:
+            readings.append(read(call, reception))
+        except Invalid as error:
+            refused.append(RefusedEvent(index=index, reason=str(error), event=call))
+    if not readings:
+        raise Invalid(refused[0].reason)
+    return readings, refused
+
+
+def _received(
+    readings: Sequence[Reading], reception: Reception, key_of: Callable[[ProfileRef], str]
+) -> Iterator[bytes]:
+    """The data of the messages: the events of each profile, in the order in which they were sent."""
+    events: dict[ProfileRef, list[Event]] = {}
+    for reading in readings:
+        events.setdefault(reading.profile, []).append(reading.event)
+    for profile, of_profile in events.items():
+        received = EventsReceived(
+            key=key_of(profile),
+            profile=profile,
+            source=reception.source,
+            events=tuple(of_profile),
+            imported=reception.imported,
+        )
+        yield from _in_messages(received)
+
+
+def _in_messages(received: EventsReceived) -> Iterator[bytes]:
+    data = msgspec.json.encode(received)
+    if len(data) <= LARGEST_MESSAGE:
+        yield data
+        return
+    middle = len(received.events) // 2
+    for half in (received.events[:middle], received.events[middle:]):
+        yield from _in_messages(msgspec.structs.replace(received, events=half))
