@@ -114,7 +114,7 @@ def application(platform: Wired) -> ASGIApp:
             Route("/v1/segments", endpoints.segments, methods=["GET"]),
             Route("/v1/decide", endpoints.decide, methods=["POST"]),
         ],
-        middleware=[Middleware(NeverCached)],
+        middleware=[Middleware(NeverCached), Middleware(entrypoint.BugsAnswered)],
         exception_handlers=entrypoint.exception_handlers,
     )
 

@@ -12,9 +12,10 @@ from cloudevents.http import from_http
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from segue import failures, telemetry
-from segue.domain.errors import Invalid, NotFound, Rejected, Throttled, TooLarge, Unauthorized, Unavailable
+from segue.domain.errors import Invalid, NotFound, Rejected, SegueError, Throttled, TooLarge, Unauthorized, Unavailable
 from segue.domain.time import instant
 from segue.ports import Message, Ports
 
@@ -137,15 +138,30 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
 
 
 async def _answer_refused_route(_request: Request, error: Exception) -> Response:
-    return error_response(error, getattr(error, "status_code", HTTPStatus.NOT_FOUND))
+    response = error_response(error, getattr(error, "status_code", HTTPStatus.NOT_FOUND))
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
 
 
 exception_handlers: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     HTTPException: _answer_refused_route,
-    BaseException: _answer_error,
+    SegueError: _answer_error,
 }
-"""For the Starlette app of an HTTP function. Under `Exception` Starlette would raise a bug again once it is answered,
-and the server would log its message."""
+"""For the Starlette app of an HTTP function, with `BugsAnswered` as its innermost middleware."""
+
+
+class BugsAnswered:
+    """Answers whatever else is raised, too. Starlette's own handler of `Exception` would raise a bug again once it is
+    answered, and the server would log its message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            await (await _answer_error(Request(scope), error))(scope, receive, send)
 
 
 def _with_metadata(headers: Mapping[str, str]) -> Mapping[str, str]:
