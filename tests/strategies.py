@@ -30,7 +30,7 @@ IDENTIFIED: Final = "Identified"
 SELECTED: Final = (*NAMES[:2], *NAMES[:2], *NAMES, IDENTIFIED, "*")
 """Event names as conditions say them."""
 
-DURATIONS: Final = ("1ms", "2ms", "3ms", "4ms", "6ms", "9ms", "20ms", "1h", "3600002ms", "2h", "1d")
+DURATIONS: Final = ("1ms", "2ms", "3ms", "4ms", "6ms", "9ms", "20ms", "1h", "3600002ms", "2h", "1d", "33d")
 
 TEXTS: Final = ("x", "y", "X", "caf\u00e9", "cafe\u0301", "")
 VERSIONS: Final = ("1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0+later")
@@ -124,7 +124,8 @@ def attributes(choices: Choices) -> dict[str, Any]:
 
 def comparison(choices: Choices) -> Condition:
     """Order or equality against a literal."""
-    return {choices.one(("eq", "ne", "gt", "ge", "lt", "le")): scalar(choices)}
+    name = choices.one(("eq", "ne", "gt", "ge", "lt", "le"))
+    return {name: choices.one(SCALARS if name in ("eq", "ne") else (*TEXTS, *NUMBERS))}
 
 
 def amount(choices: Choices) -> Condition:

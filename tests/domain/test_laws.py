@@ -21,6 +21,16 @@ def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State,
         yield state, processed
 
 
+def answers(engine: Engine, state: rules.State, instants: Iterable[int]) -> dict[int, set[str]]:
+    """The segments that the engine says the visitor is in, at each instant."""
+    return {at: members(engine.timeline(state, at), at) for at in instants}
+
+
+def members(timeline: rules.Timeline, at: int) -> set[str]:
+    """The segments of which an interval covers the instant."""
+    return {segment for segment in timeline.memberships if covers(timeline, segment, at)}
+
+
 def edges(breakpoints: Iterable[int], start: int) -> list[int]:
     """The start, and each breakpoint after it with its neighbours."""
     beside = {instant + offset for instant in breakpoints for offset in (-1, 0, 1)}
@@ -53,10 +63,52 @@ def test_truth_after_every_message_at_every_edge(data: st.DataObject, catalog: C
 @given(definitions(), histories())
 def test_transitions_are_announced_exactly_where_the_truth_changes(catalog: Catalog, history: list[Event]) -> None:
     engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
-    end = max(max(visitor.breakpoints(segment)) for segment in catalog) + 1
+    received = {event.received_at for event in history}
+    end = max(received.union(*(visitor.breakpoints(segment) for segment in catalog))) + 1
     *_, (state, _) = folded(engine, [*in_order(history), Step((), end)])
     exact = catalog.keys() - engine.timeline(state, end).approximate
     for segment in exact:
         announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
         breakpoints = visitor.breakpoints(segment)
         assert announced == changes(breakpoints, lambda at, asked=segment: visitor.member(asked, at)), segment
+
+
+@given(st.data(), definitions(), histories())
+def test_any_order_gives_the_same_answers(data: st.DataObject, catalog: Catalog, history: list[Event]) -> None:
+    engine = Engine(catalog)
+    *_, (one, _) = folded(engine, in_order(history))
+    *_, (other, _) = folded(engine, data.draw(orders(history)))
+    visitor = Oracle(catalog).visitor(history)
+    start = max(one.instant, other.instant)
+    instants = edges(set[int]().union(*(visitor.breakpoints(segment) for segment in catalog)), start)
+    assert answers(engine, other, instants) == answers(engine, one, instants)
+
+
+@given(definitions(), histories())
+def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(
+    catalog: Catalog, history: list[Event]
+) -> None:
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
+    *_, (state, _) = folded(engine, in_order(history))
+    timeline = engine.timeline(state, state.instant)
+    for at in edges(set[int]().union(*(visitor.breakpoints(segment) for segment in catalog)), state.instant):
+        evaluated = engine.timeline(engine.advanced(state, at), at)
+        assert engine.timeline(state, at) == evaluated
+        if timeline.known_until is None or at < timeline.known_until:
+            assert members(timeline, at) == members(evaluated, at)
+
+
+@given(st.data(), definitions(), histories())
+def test_the_same_log_gives_the_same_state_and_transitions_however_often_it_is_stored(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    engine, steps = Engine(catalog), data.draw(orders(history))
+    *_, (kept, _) = folded(engine, steps)
+    stored = rules.empty()
+    for step in steps:
+        stored = rules.fold(Engine(catalog).program, stored, step.events, at=step.at)
+        if data.draw(st.booleans()):
+            stored = rules.decode(rules.encode(stored))
+    assert rules.canonical(stored) == rules.canonical(kept)
+    assert stored.pending == kept.pending
+    assert engine.timeline(stored, stored.instant) == engine.timeline(kept, kept.instant)
