@@ -1,0 +1,104 @@
+"""What a platform on a laptop answers besides its functions: time, quiet, the membership log, the ledger, the settings.
+
+Only for `segue run`, on the loopback address; the cloud has none of it. All of it wants the secret key of a source.
+"""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import uuid4
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from emulator import ledger, membership_log
+from segue import entrypoint
+from segue.catalogs import Catalogs
+from segue.domain import strict
+from segue.domain.errors import Unauthorized
+from segue.domain.message import MEMBERSHIPS, TICK, TICKS, MembershipChanged, Tick
+from segue.ports import Message, Ports
+
+SOURCE = "//segue/laptop"
+
+LARGEST_BODY = 10_000
+
+
+class Control:
+    """The answers. `settle` returns once nothing is on its way any more, what the given ticks led to included."""
+
+    def __init__(self, ports: Ports, catalogs: Catalogs, settle: Callable[[Sequence[Tick]], Awaitable[None]]) -> None:
+        self._ports = ports
+        self._catalogs = catalogs
+        self._settle = settle
+        self._ticks: list[Tick] = []
+
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route("/_segue/tick", self._admitted(self._tick), methods=["POST"]),
+            Route("/_segue/settle", self._admitted(self._settled), methods=["POST"]),
+            Route("/_segue/memberships", self._admitted(self._memberships), methods=["GET"]),
+            Route("/_segue/ledger", self._admitted(self._ledger), methods=["GET"]),
+            Route("/_segue/settings", self._admitted(self._settings), methods=["GET"]),
+        ]
+
+    def _admitted(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def admitted(request: Request) -> Response:
+            catalog = (await self._catalogs.current()).catalog
+            if catalog.source_of_secret_key(_basic_user(request)) is None:
+                raise Unauthorized("expected the secret key of a source, as Basic user name")
+            return await answer(request)
+
+        return admitted
+
+    async def _tick(self, request: Request) -> Response:
+        """POST {"at", "clock"}: let time come to `at`."""
+        tick = strict.decode(await entrypoint.capped_body(request, LARGEST_BODY), Tick)
+        now = self._ports.clock.now()
+        message = Message(id=uuid4().hex, type=TICK, source=SOURCE, time=now, data=msgspec.json.encode(tick))
+        await self._ports.bus.publish(TICKS, [message])
+        self._ticks.append(msgspec.structs.replace(tick, at=now if tick.at is None else tick.at))
+        return _json({})
+
+    async def _settled(self, _request: Request) -> Response:
+        """POST: answers once nothing is on its way any more."""
+        ticks, self._ticks = self._ticks, []
+        await self._settle(ticks)
+        return _json({})
+
+    async def _memberships(self, _request: Request) -> Response:
+        """The membership log in its normal form, as JSON lines."""
+        archived = [
+            msgspec.json.decode(message.data, type=MembershipChanged)
+            async for message in self._ports.archive.read(MEMBERSHIPS)
+        ]
+        log = membership_log.normalised(membership_log.lines(archived))
+        return StreamingResponse(_streamed(log), media_type="application/x-ndjson")
+
+    async def _ledger(self, _request: Request) -> Response:
+        """What became of every event."""
+        return _json(await ledger.ledger(self._ports))
+
+    async def _settings(self, _request: Request) -> Response:
+        """The catalogue's settings, durations in ms."""
+        return _json((await self._catalogs.current()).catalog.settings.model_dump())
+
+
+async def _streamed(log: Sequence[membership_log.Line]) -> AsyncIterator[bytes]:
+    for line in membership_log.encoded(log):
+        yield line
+
+
+def _basic_user(request: Request) -> str:
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    try:
+        user, _, _ = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return user if scheme.lower() == "basic" else ""
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,0 +1,84 @@
+"""The ledger: what became of every event that was published, and whether anything is still on its way."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from segue.domain import rules
+from segue.domain.document import FAILED_EVENTS, PROFILES, STATES, decode_profile, decode_state
+from segue.domain.message import EVENTS, EVENTS_REFUSED, MEMBERSHIPS, FailedMessage, MembershipChanged
+from segue.ports import Message, Ports
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events were published, and what became of them."""
+
+    published: int
+    folded: int
+    duplicate: int
+    late: int
+    refused: int
+    failed: int
+
+    @property
+    def open(self) -> int:
+        """How many events are still on their way; below 0 while the archive is behind."""
+        return self.published - self.folded - self.duplicate - self.late - self.refused - self.failed
+
+
+async def ledger(ports: Ports) -> Ledger:
+    """The ledger as the archive and the documents have it at this moment."""
+    given_up = {failed.id async for failed in _failed(ports)}
+    published, recorded = 0, Counter[str]()
+    async for message in ports.archive.read(EVENTS):
+        events = _events(message)
+        published += events
+        if message.id in given_up:
+            recorded["refused" if message.type == EVENTS_REFUSED else "failed"] += events
+    counts = Counter[str]()
+    async for _, stored in ports.store.scan(STATES):
+        counts.update(msgspec.structs.asdict(rules.decode(decode_state(stored.data).state).counts))
+    return Ledger(
+        published=published,
+        folded=counts["folded"],
+        duplicate=counts["duplicate"],
+        late=counts["late"],
+        refused=recorded["refused"],
+        failed=recorded["failed"],
+    )
+
+
+async def snapshots_on_their_way(ports: Ports) -> int:
+    """How many profiles have a snapshot that the archive or the public document does not have yet.
+
+    A profile's transitions and snapshots are numbered without a gap, so that the archive has all of them once it has as
+    many as the state's newest number.
+    """
+    archived = Counter[str]()
+    async for message in ports.archive.read(MEMBERSHIPS):
+        changed = msgspec.json.decode(message.data, type=MembershipChanged)
+        archived[changed.key] += len(changed.transitions) + 1
+    public = {key: decode_profile(stored.data).seq async for key, stored in ports.store.scan(PROFILES)}
+    behind = 0
+    async for key, stored in ports.store.scan(STATES):
+        newest = rules.decode(decode_state(stored.data).state).seq
+        behind += not archived[key] == public.get(key, 0) == newest
+    return behind
+
+
+class _Events(msgspec.Struct):
+    """Of EventsReceived and EventsRefused, how many there are."""
+
+    events: list[msgspec.Raw] = []
+    refused: list[msgspec.Raw] = []
+
+
+def _events(message: Message) -> int:
+    found = msgspec.json.decode(message.data, type=_Events)
+    return len(found.events) + len(found.refused)
+
+
+async def _failed(ports: Ports) -> AsyncIterator[FailedMessage]:
+    async for _, stored in ports.store.scan(FAILED_EVENTS):
+        yield msgspec.json.decode(stored.data, type=FailedMessage)
