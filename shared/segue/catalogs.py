@@ -56,6 +56,11 @@ class Catalogs:
         self._tried_at = 0
         self._refresh: asyncio.Task[None] | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether there is a version to go on with, however old."""
+        return self._held is not None
+
     async def current(self, patience_s: float = PATIENCE_S) -> Compiled:
         """The version in force, at most `STALE` old unless it cannot be read within `patience_s`.
 
