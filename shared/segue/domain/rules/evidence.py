@@ -162,12 +162,16 @@ def collector(
     `keeps_nothing`: an entry without a payload is worth keeping, because it opens a group or is counted.
     """
 
+    plain = groups is no_groups and payloads is nothing
+
     def collect(event: Event, visible_at: int) -> Sequence[Entry]:
         occurred_at = event.occurred_at
         if since is not None and occurred_at < since:
             return ()
         if selects is not None and not selects(event.properties):
             return ()
+        if plain:
+            return ((occurred_at, visible_at, None, None),)
         return [
             (occurred_at, visible_at, group, payload)
             for group in groups(event.properties)

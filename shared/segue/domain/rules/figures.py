@@ -4,6 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any, Protocol, TypeAlias
 
 from segue.domain.event import Json
@@ -211,7 +212,7 @@ def steps(
         if ends < FOREVER:
             changes.append((ends, False, entry))
     found: list[Step] = [(start, running.value(), events)]
-    changes.sort(key=lambda change: (change[0], not change[1]))
+    changes.sort(key=itemgetter(0))
     for instant, comes, entry in changes:
         (running.add if comes else running.remove)(entry)
         events += 1 if comes else -1

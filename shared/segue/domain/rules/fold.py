@@ -51,7 +51,8 @@ def fold(
         work.evaluate(last)
     if at is not None and at > work.instant:
         work.pass_time(at, inclusive=True)
-    work.evaluate(None)
+    if at is not None or not events:
+        work.evaluate(None)
     if delivery is not None:
         work.remember_id(delivery, work.instant)
     return work.done()
@@ -211,26 +212,21 @@ class Work:
 
     def foresee(self, names: Iterable[str], since: int) -> None:
         """Work the memberships of these segments out anew, from `since` (not before the instant) on."""
-        by_name = {segment.id: segment for segment in self.program.order}
-        wanted = {name for name in names if name in by_name}
-        needed = wanted.union(*(by_name[name].closure for name in wanted))
-        now, back = self._view(self.instant), self._view(min(self.frozen, self.instant))
-        for segment in self.program.order:
-            if segment.id not in needed:
-                continue
-            view = back if segment.looked_back else now
-            spans = self._membership(segment, view)
+        wanted = {name for name in names if name in self.program.segments}
+        now = View(self.instant, True, self.streams, self.totals, {})
+        back = View(min(self.frozen, self.instant), False, self.streams, self.totals, {})
+        for segment in self.program.with_references(wanted):
+            spans = self._membership(segment, back if segment.looked_back else now)
             if segment.looked_back:
-                back.memberships[segment.id] = spans  # type: ignore[index]  # ours to fill
-            now.memberships[segment.id] = clipped(spans, self.instant)  # type: ignore[index]  # ours to fill
+                back.memberships[segment.id] = spans
+                spans = clipped(spans, self.instant)
+            now.memberships[segment.id] = spans
             if segment.id in wanted:
-                self._keep_ahead(segment, now.memberships[segment.id], since)
-
-    def _view(self, start: int) -> View:
-        return View(start, self.streams, self.totals, {})
+                self._keep_ahead(segment, spans, since)
 
     def _keep_ahead(self, segment: CompiledSegment, spans: Spans, since: int) -> None:
-        spans = clipped(spans, since)
+        if since > self.instant:
+            spans = clipped(spans, since)
         self.cuts.pop(segment.id, None)
         if 2 * len(spans) > MOST_STEPS:
             self.cuts[segment.id] = spans[MOST_STEPS // 2][0]
@@ -244,7 +240,9 @@ class Work:
         else:
             self.memberships.pop(segment.id, None)
         self.approximate.discard(segment.id)
-        if any(key in self.lost and (far is None or self.lost[key] + far > self.instant) for key, far in segment.reads):
+        if self.lost and any(
+            key in self.lost and (far is None or self.lost[key] + far > self.instant) for key, far in segment.reads
+        ):
             self.approximate.add(segment.id)
 
     def _membership(self, segment: CompiledSegment, view: View) -> Spans:
@@ -262,8 +260,10 @@ class Work:
         return union((a, min([b, *(end for end in ends if end >= a)])) for a, b in members)
 
     def _when(self, segment: CompiledSegment, view: View) -> Spans:
-        known_from = FOREVER if self.known_from is None else self.known_from
-        return clipped(segment.when.spans(view), max(view.start, known_from))
+        spans = segment.when.spans(view)
+        if self.known_from is None:
+            return []
+        return spans if self.known_from <= view.start else clipped(spans, self.known_from)
 
     # Forgetting
 
@@ -274,10 +274,10 @@ class Work:
             self.frozen = edge
         if edge - self.frozen <= self.program.lateness:
             return
-        view = self._view(self.frozen)
+        view = View(self.frozen, False, self.streams, self.totals, {})
         for segment in self.program.order:
             if segment.looked_back:
-                view.memberships[segment.id] = self._membership(segment, view)  # type: ignore[index]  # ours to fill
+                view.memberships[segment.id] = self._membership(segment, view)
         for segment in self.program.order:
             if segment.memory is not None:
                 self._remember(segment, segment.memory, view, edge)

@@ -15,12 +15,13 @@ Totals: TypeAlias = list[Any]
 
 @dataclass
 class View:
-    """A profile's evidence, looked at from `start` on."""
+    """A profile's evidence, looked at from `start` on. `settled`: every entry is visible from there on."""
 
     start: int
+    settled: bool
     streams: Mapping[str, Sequence[Entry]]
     totals: Mapping[str, Mapping[str, Totals]]
-    memberships: Mapping[str, Spans]
+    memberships: dict[str, Spans]
     known: dict[str, Spans] = field(default_factory=dict)
 
     def entries(self, key: str) -> Sequence[Entry]:

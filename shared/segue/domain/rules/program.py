@@ -60,6 +60,11 @@ class Program:
     lateness: int
     max_age: int
 
+    def with_references(self, names: set[str]) -> list[CompiledSegment]:
+        """These segments and those they refer to, directly or not, those referred to first."""
+        needed = names.union(*(segment.closure for segment in self.order if segment.closure and segment.id in names))
+        return [segment for segment in self.order if segment.id in needed]
+
     def concerned(self, name: str) -> tuple[Evidence, ...]:
         """The measurements that take events of this name."""
         return self.by_event.get(name) or self.by_event["*"]

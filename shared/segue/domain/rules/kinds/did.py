@@ -21,6 +21,8 @@ def compile_did(definition: Did, measurements: Measurements, window: Window | No
     def spans(view: View) -> Spans:
         entries = view.entries(key)
         if definition.per is None:
+            if view.settled and not window.near:
+                return fading(entries, window.far, holds, view.start)
             return counted(entries, window, holds, view.start)
         groups = grouped(entries).values()
         return union(
@@ -49,6 +51,28 @@ def counted(entries: Sequence[Entry], window: Window, holds: Callable[[int], boo
             if ends < FOREVER:
                 changes.append((ends, -1))
     return holding(changes, holds, start)
+
+
+def fading(entries: Sequence[Entry], far: int | None, holds: Callable[[int], bool], start: int) -> Spans:
+    """The same where every entry is visible and in the window from its instant on: time only takes them away."""
+    if far is None:
+        return [(start, FOREVER)] if holds(len(entries)) else []
+    leaving = [entry[0] + far for entry in entries if entry[0] + far > start]
+    found: Spans = []
+    left = len(leaving)
+    since = start if holds(left) else None
+    for position, instant in enumerate(leaving, start=1):
+        left -= 1
+        if left and leaving[position] == instant:
+            continue
+        if holds(left):
+            since = instant if since is None else since
+        elif since is not None:
+            found.append((since, instant))
+            since = None
+    if since is not None:
+        found.append((since, FOREVER))
+    return found
 
 
 def needed(count: dict[str, Any]) -> int:
