@@ -66,7 +66,7 @@ class ArchiveFile:
     @classmethod
     def open(cls, folder: Path) -> "ArchiveFile":
         """The archive of a data folder, made if it is not there. Raises Unavailable if the file is damaged."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(Database(folder / "archive.db", SCHEMA))
 
     async def close(self) -> None:

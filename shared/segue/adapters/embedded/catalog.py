@@ -21,7 +21,7 @@ class CatalogFile:
     @classmethod
     def open(cls, folder: Path) -> "CatalogFile":
         """The catalogue of a data folder, made if it is not there. Raises Unavailable if the file is damaged."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(Database(folder / "catalog.db", SCHEMA))
 
     async def close(self) -> None:

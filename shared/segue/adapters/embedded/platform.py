@@ -16,6 +16,8 @@ from segue.adapters.embedded.store import EmbeddedStore
 from segue.domain.errors import Unavailable
 from segue.ports import Clock
 
+GRACE_S = 5.0
+
 
 class EmbeddedPlatform:
     """`store`, `bus`, `archive` and `catalog` of one folder, which one process has open at a time."""
@@ -40,7 +42,7 @@ class EmbeddedPlatform:
 
         `max_pages` caps the documents and queues, in pages of 4 KiB, as a full disk would.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _locked(folder)
         try:
             return cls(folder, lock, clock, subscriptions, max_pages)
@@ -53,10 +55,15 @@ class EmbeddedPlatform:
         self._push = Push(self.bus, self._clock, deliver)
         await self._push.start()
 
-    async def close(self, grace_s: float = 5.0) -> None:
-        """Give deliveries under way so many seconds, then close the files and free the folder."""
+    async def stop_pushing(self, grace_s: float = GRACE_S) -> None:
+        """Give deliveries under way so many seconds; what is not done by then comes again at the next start."""
         if self._push:
             await self._push.stop(grace_s)
+            self._push = None
+
+    async def close(self, grace_s: float = GRACE_S) -> None:
+        """Stop pushing, close the files and free the folder."""
+        await self.stop_pushing(grace_s)
         for file in (self._database, self.archive, self.catalog):
             await file.close()
         self._lock.close()

@@ -157,6 +157,12 @@ class EmbeddedBus:
             )
         )
 
+    async def empty(self) -> bool:
+        """Whether nothing waits in any queue."""
+        return await self._database.read(
+            lambda connection: connection.execute("SELECT 1 FROM waiting LIMIT 1").fetchone() is None
+        )
+
     async def dead_letters(self) -> Sequence[Waiting]:
         """Every dead letter, the oldest first."""
         rows = await self._database.read(

@@ -1,0 +1,65 @@
+"""The functions of the topology in this process, each the app that functions-framework serves in the cloud."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from functions_framework.aio import create_asgi_app
+from starlette.types import ASGIApp, Message, Scope
+
+from emulator.topology import ROOT, topology
+from segue import ports
+
+
+def apps() -> Mapping[str, ASGIApp]:
+    """The app of each function, by its name."""
+    return {
+        name: create_asgi_app(function["target"], str(ROOT / function["source"]), "http")  # type: ignore[no-untyped-call]
+        for name, function in topology()["functions"].items()
+    }
+
+
+async def push(app: ASGIApp, message: ports.Message) -> int:
+    """Send a message as the request that an unwrapped push subscription makes of it; the answer's status.
+
+    httpx can call an app in this process too, at 190 µs a request; this takes 15.
+    """
+    request = [{"type": "http.request", "body": message.data, "more_body": False}]
+    status = 500
+
+    async def receive() -> Message:
+        return request.pop() if request else {"type": "http.disconnect"}
+
+    async def send(answer: Message) -> None:
+        nonlocal status
+        if answer["type"] == "http.response.start":
+            status = answer["status"]
+
+    await app(_scope(message), receive, send)
+    return status
+
+
+def _scope(message: ports.Message) -> Scope:
+    time = datetime.fromtimestamp(message.time / 1000, UTC)
+    headers = {
+        "ce-id": message.id,
+        "ce-type": message.type,
+        "ce-source": message.source,
+        "ce-specversion": "1.0",
+        "ce-time": time.isoformat(timespec="milliseconds"),
+        "content-type": "application/json",
+        "content-length": str(len(message.data)),
+    }
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/",
+        "raw_path": b"/",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode("utf-8")) for name, value in headers.items()],
+        "client": None,
+        "server": None,
+    }
