@@ -6,6 +6,7 @@ import click
 
 from emulator.catalog_commands import catalog
 from emulator.log_commands import fold, replay
+from emulator.run_commands import run
 from segue.domain.errors import SegueError
 
 
@@ -25,5 +26,5 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, fold, replay):
+for command in (catalog, fold, replay, run):
     main.add_command(command)

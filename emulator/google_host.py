@@ -1,0 +1,259 @@
+"""Segue on Google's emulators: each function its own process, and in front of them what else the cloud has.
+
+The front is the load balancer (paths decide the function), the archive (the subscriptions that BigQuery has in the
+cloud push into a file) and the scheduler. Whatever it started ends with it.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import msgspec
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from emulator import catalog, ledger
+from emulator.control import SOURCE, Control
+from emulator.google_emulators import google_emulators
+from emulator.server import HOST, listening, serve
+from emulator.topology import ROOT, function_of, topology
+from functions.ingest.body import GZIP, inflated
+from segue import entrypoint, wiring
+from segue.domain.document import STATES
+from segue.domain.errors import NotFound, Unavailable
+from segue.domain.message import Tick
+from segue.domain.profile import SHARDS
+from segue.domain.time import duration
+from segue.ports import Message, Ports
+from segue.wiring import Platform
+
+READY_WITHIN_S = 60.0
+POLL_S = 0.2
+ANSWER_WITHIN_S = 60.0
+ENDED_WITHIN_S = 5.0
+OF_ONE_CONNECTION = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
+"""Headers that say something of a connection or a body, not of what is passed on."""
+
+SHARDS_OF = {"wall": range(SHARDS), "import": range(SHARDS, 2 * SHARDS)}
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A function in its own process, and where it answers."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def run_google(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; `ready` hears the address once everything answers.
+
+    The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`.
+    """
+    definitions = catalog.load(catalog_folder)
+    listener = listening(port)
+    data.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="google-", dir=data))
+    with google_emulators() as emulators:
+        environment = {**_settings(folder), **emulators.environment}
+        os.environ.update(environment)
+        uvloop.run(_run(listener, folder, definitions, ready))
+
+
+async def _run(listener: socket.socket, folder: Path, definitions: bytes, ready: Callable[[str], None]) -> None:
+    from segue.adapters.google import admin
+
+    platform = wiring.platform()
+    await platform.ports.catalog.publish(definitions)
+    front_url = "http://{}:{}".format(*listener.getsockname())
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(_started(name, function, folder)) for name, function in topology()["functions"].items()
+        ]
+        await asyncio.gather(*(_answers(child) for child in children))
+        endpoints = admin.Endpoints(
+            functions={child.name: f"{child.url}/" for child in children},
+            archives={topic: f"{front_url}/_segue/archive/{topic}/" for topic in _archived_topics()},
+        )
+        destinations = list((await platform.catalogs.current()).catalog.destinations)
+        await admin.create(platform.settings.project, topology(), endpoints, destinations)
+        async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as http:
+            front = Front(platform, {child.name: child.url for child in children}, http)
+            schedules = [
+                asyncio.create_task(_scheduled(platform.ports, each)) for each in topology()["schedules"].values()
+            ]
+            ready(front_url)
+            await serve(front.app(), listener)
+            for schedule in schedules:
+                schedule.cancel()
+
+
+class Front:
+    """The one address: functions by their paths, the archive that is pushed to, and the laptop's own answers."""
+
+    def __init__(self, platform: Platform, functions: Mapping[str, str], http: httpx.AsyncClient) -> None:
+        self._platform = platform
+        self._functions = functions
+        self._http = http
+        self._accepted = 0
+
+    def app(self) -> Starlette:
+        control = Control(self._platform.ports, self._platform.catalogs, self._settle)
+        return Starlette(
+            routes=[
+                *control.routes(),
+                Route("/_segue/archive/{topic}/", self._archive, methods=["POST"]),
+                Route(
+                    "/{path:path}", self._balance, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+                ),
+            ],
+            exception_handlers=entrypoint.exception_handlers,
+        )
+
+    async def _balance(self, request: Request) -> Response:
+        """Pass the request on to the function that its path belongs to, and the answer back."""
+        function = function_of(request.url.path)
+        if function is None:
+            raise NotFound(f"no function answers {request.url.path}")
+        body = await request.body()
+        headers = [(name, value) for name, value in request.headers.raw if name.decode() not in OF_ONE_CONNECTION]
+        query = request.scope["query_string"].decode()
+        url = self._functions[function] + request.scope["raw_path"].decode() + (f"?{query}" if query else "")
+        try:
+            answer = await self._http.request(request.method, url, content=body, headers=headers)
+        except httpx.TransportError as error:
+            raise Unavailable(f"{function} does not answer") from error
+        if function == "ingest" and answer.is_success:
+            self._accepted += _calls(body)
+        kept = {name: value for name, value in answer.headers.items() if name not in OF_ONE_CONNECTION}
+        return Response(answer.content, answer.status_code, kept)
+
+    async def _archive(self, request: Request) -> Response:
+        """Keep a message that was pushed."""
+        topic = request.path_params["topic"]
+
+        async def keep(message: Message) -> None:
+            await self._platform.ports.archive.append(topic, [message])
+
+        return await entrypoint.acknowledge(request, self._platform, "archive", topic, keep)
+
+    async def _settle(self, ticks: Sequence[Tick]) -> None:
+        """Wait until nothing is on its way: all accepted events are archived, the ledger closes, every snapshot is
+        where it belongs, and no profile is due any more by the ticks."""
+        while await self._is_busy(ticks):  # noqa: ASYNC110 (Pub/Sub tells nobody that it is empty)
+            await asyncio.sleep(POLL_S)
+
+    async def _is_busy(self, ticks: Sequence[Tick]) -> bool:
+        ports = self._platform.ports
+        found = await ledger.ledger(ports)
+        return (
+            found.published < self._accepted
+            or found.open != 0
+            or await self._is_due(ticks)
+            or await ledger.snapshots_on_their_way(ports) != 0
+        )
+
+    async def _is_due(self, ticks: Sequence[Tick]) -> bool:
+        grace = (await self._platform.catalogs.current()).catalog.settings.grace
+        for tick in ticks:
+            for shard in SHARDS_OF[tick.clock]:
+                if await self._platform.ports.store.due(STATES, shard, (tick.at or 0) - grace, 1):
+                    return True
+        return False
+
+
+class _Batch(msgspec.Struct):
+    batch: list[msgspec.Raw] | None = None
+
+
+def _calls(body: bytes) -> int:
+    """How many calls an accepted request holds."""
+    found = msgspec.json.decode(inflated(body) if body.startswith(GZIP) else body, type=_Batch)
+    return 1 if found.batch is None else len(found.batch)
+
+
+async def _scheduled(ports: Ports, schedule: Mapping[str, object]) -> None:
+    """Publish what a schedule says, each time it says so, as Cloud Scheduler does."""
+    seconds = duration(schedule["every"]) / 1_000
+    data = msgspec.json.encode(schedule["data"])
+    while True:
+        await asyncio.sleep(seconds)
+        message = Message(id=uuid4().hex, type=str(schedule["type"]), source=SOURCE, time=ports.clock.now(), data=data)
+        with suppress(Unavailable):
+            await ports.bus.publish(str(schedule["topic"]), [message])
+
+
+@contextmanager
+def _started(name: str, function: Mapping[str, str], folder: Path) -> Iterator[Child]:
+    """A function's process, ended with the block."""
+    with listening(0) as probe:
+        port = probe.getsockname()[1]
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 (our own program, on files of the project)
+            [
+                str(Path(sys.executable).with_name("functions-framework")),
+                "--asgi",
+                *("--target", function["target"]),
+                *("--source", str(ROOT / function["source"])),
+                *("--host", HOST),
+                *("--port", str(port)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Child(name, f"http://{HOST}:{port}", process, log)
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDED_WITHIN_S)
+        process.kill()
+        process.wait()
+
+
+async def _answers(child: Child) -> None:
+    """Return once the function's process takes connections. Raises Unavailable with its last words if it does not."""
+    host, port = child.url.removeprefix("http://").split(":")
+    ends = time.monotonic() + READY_WITHIN_S
+    while True:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return
+        if child.process.poll() is not None or time.monotonic() > ends:
+            said = "\n".join(child.log.read_text(errors="replace").splitlines()[-10:])
+            raise Unavailable(f"the function {child.name} did not start; it said:\n{said}")
+        await asyncio.sleep(0.1)
+
+
+def _settings(folder: Path) -> Mapping[str, str]:
+    """The environment of every function: what the caller's says, and what only this run can say."""
+    chosen = {
+        "SEGUE_PROJECT": "segue-laptop",
+        "SEGUE_PROFILE_SECRET": secrets.token_hex(),
+        "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
+        "GUNICORN_LOG_LEVEL": "warning",
+    }
+    given = {name: os.environ[name] for name in chosen if os.environ.get(name)}
+    return {**chosen, **given, "SEGUE_PLATFORM": "google", "SEGUE_DATA": str(folder)}
+
+
+def _archived_topics() -> Sequence[str]:
+    return [each["archive"] for each in topology()["subscriptions"].values() if "archive" in each]

@@ -1,0 +1,44 @@
+"""`segue run`: the platform on one address of this machine."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+
+from emulator.google_host import run_google
+from emulator.host import run_embedded
+
+PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None]], None]] = {
+    "embedded": run_embedded,
+    "google": run_google,
+}
+
+
+@click.command()
+@click.option(
+    "--platform",
+    type=click.Choice(list(PLATFORMS)),
+    default="embedded",
+    show_default=True,
+    help="embedded: one process and one folder. google: Google's emulators, each function a process.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="SEGUE_DATA",
+    default=Path(".segue"),
+    show_default=True,
+    help="The folder of the platform's files.",
+)
+@click.option(
+    "--catalog",
+    "catalog_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("infra/catalog"),
+    show_default=True,
+    help="The folder of the definitions.",
+)
+def run(platform: str, port: int, data: Path, catalog_folder: Path) -> None:
+    """Run Segue until Ctrl-C."""
+    PLATFORMS[platform](port, data, catalog_folder, lambda url: click.echo(f"Segue ({platform}) answers at {url}"))

@@ -1,0 +1,62 @@
+"""One address on this machine: a port of our own, and an ASGI application served on it until a signal comes."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from segue.domain.errors import Unavailable
+
+HOST = "127.0.0.1"
+
+ENDED_WITHIN_S = 5
+"""How long requests that are under way may take once the process is told to end."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to `serve`: uvicorn would raise them again, and cut short what has to be ended after it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listening(port: int) -> socket.socket:
+    """A socket that listens on the port of the loopback address, or on a free one for 0. Raises Unavailable if another
+    process has the port."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((HOST, port))
+        found.listen()
+    except OSError as error:
+        found.close()
+        raise Unavailable(f"port {port} of {HOST} cannot be used ({error.strerror}); --port takes another") from error
+    return found
+
+
+async def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until the process is interrupted or asked to end."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=ENDED_WITHIN_S,
+        )
+    )
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await server.serve(sockets=[listener])
