@@ -1,0 +1,96 @@
+"""Ingest on the embedded platform in a folder of its own, with the demo's catalogue and a clock that stands still."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from emulator.catalog import load
+from functions.ingest.routes import application
+from segue.adapters.embedded.platform import EmbeddedPlatform
+from segue.adapters.embedded.queue import Subscription
+from segue.adapters.system import ManualClock
+from segue.adapters.web import WebHttp
+from segue.catalogs import Catalogs
+from segue.domain.message import EVENTS, EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, EventsRefused
+from segue.ports import Message, Ports
+from segue.settings import Settings
+from segue.wiring import Platform
+from tests.functions.bad_input import WRITE_KEY, Case
+from tests.project.files import ROOT
+
+NOW = 1_715_342_400_000
+"""2024-05-10T12:00:00Z, when everything arrives."""
+
+EVALUATE = Subscription(name="evaluate", topic=EVENTS)
+
+DATA = {EVENTS_RECEIVED: EventsReceived, EVENTS_REFUSED: EventsRefused}
+
+
+class Ingest:
+    """The app, a client of it, and what it has published."""
+
+    def __init__(self, embedded: EmbeddedPlatform, platform: Platform, clock: ManualClock) -> None:
+        numbers = count(1)
+        self.app = application(platform, lambda: f"id-{next(numbers)}")
+        self.clock = clock
+        self._embedded = embedded
+        self._seen = 0
+        transport = httpx.ASGITransport(self.app, client=("198.51.100.7", 50_000))  # type: ignore[arg-type]
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+    async def post(self, path: str, body: Any, key: str | None = WRITE_KEY, **headers: str) -> httpx.Response:
+        """Send JSON, with the key as Basic user name."""
+        return await self.http.post(path, json=body, auth=(key, "") if key is not None else None, headers=headers)
+
+    async def answer(self, case: Case) -> httpx.Response:
+        """What is answered to a case."""
+
+        async def body() -> AsyncIterator[bytes]:
+            for chunk in case.chunks():
+                yield chunk
+
+        auth = (case.key, "") if case.key is not None else None
+        return await self.http.request(case.method, case.path, content=body(), auth=auth, headers=dict(case.headers))
+
+    async def messages(self) -> list[Message]:
+        """What was published since this was last asked."""
+        waiting = await self._embedded.bus.after(f"{EVALUATE.name}:{EVENTS}", self._seen, 10_000)
+        self._seen = max([self._seen, *(each.number for each in waiting)])
+        return [each.message for each in waiting]
+
+    async def published(self) -> list[Any]:
+        """The data of those messages."""
+        return [msgspec.json.decode(each.data, type=DATA[each.type]) for each in await self.messages()]
+
+
+@asynccontextmanager
+async def ingesting(
+    folder: Path, *, subscribed: bool = True, source: Mapping[str, Any] | None = None
+) -> AsyncIterator[Ingest]:
+    """Ingest; `source` changes the demo's source. Nobody subscribed: what is published cannot be kept."""
+    clock = ManualClock(NOW)
+    embedded = EmbeddedPlatform.open(folder, clock, [EVALUATE] if subscribed else [])
+    try:
+        documents = msgspec.json.decode(load(ROOT / "infra" / "catalog"))
+        documents["sources"]["shop"] |= source or {}
+        await embedded.catalog.publish(msgspec.json.encode(documents))
+        ports = Ports(
+            store=embedded.store,
+            bus=embedded.bus,
+            archive=embedded.archive,
+            catalog=embedded.catalog,
+            http=WebHttp(),
+            clock=clock,
+        )
+        settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests"})
+        platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(embedded.catalog, clock))
+        ingest = Ingest(embedded, platform, clock)
+        async with ingest.http:
+            yield ingest
+    finally:
+        await embedded.close()
