@@ -16,11 +16,13 @@ from segue.domain.profile import ProfileRef
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """What a message asks of one profile: to fold events, or to let time come to `at` (epoch ms).
 
-    `delivery` is the message's id. `profile` and `imported` are None where the message does not say.
+    `delivery` is the message's id; `part` says which part of the message this is, where it is done in parts. `profile`
+    and `imported` are None where the message does not say.
     """
 
     key: str
     delivery: str
+    part: str = ""
     profile: ProfileRef | None = None
     imported: bool | None = None
     events: tuple[Event, ...] = ()
@@ -29,15 +31,15 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def first_part(self) -> str:
         """The delivery id of the first half, should the work be done in halves."""
-        return f"{self.delivery}/1"
+        return f"{self.delivery}{self.part}/1"
 
     def halves(self) -> tuple["Work", "Work"]:
         """The same work in two parts, the events received first in the first; the second completes the delivery."""
         events = tuple(sorted(self.events, key=attrgetter("received_at", "message_id")))
         middle = len(events) // 2
         return (
-            msgspec.structs.replace(self, events=events[:middle], delivery=self.first_part),
-            msgspec.structs.replace(self, events=events[middle:]),
+            msgspec.structs.replace(self, events=events[:middle], delivery=self.first_part, part=""),
+            msgspec.structs.replace(self, events=events[middle:], part=f"{self.part}/2"),
         )
 
 
