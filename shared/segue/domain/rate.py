@@ -25,11 +25,12 @@ class Allowances:
     def take(self, sender: Hashable, per_second: int, burst: int, now: int) -> None:
         """Count one request, at `now` in epoch ms. Raises Throttled, and then it does not count."""
         interval = SECOND / per_second
-        restored_at = max(self._restored_at.get(sender, 0), now)
+        # Never further away than a used-up burst is, even if the clock has gone back.
+        restored_at = min(max(self._restored_at.get(sender, 0), now), now + burst * interval)
         wait = restored_at - now - (burst - 1) * interval
-        if wait > 0:
-            raise Throttled("too many requests", retry_after=math.ceil(wait / SECOND))
-        self._restored_at[sender] = restored_at + interval
+        self._restored_at[sender] = restored_at if wait > 0 else restored_at + interval
         self._restored_at.move_to_end(sender)
         if len(self._restored_at) > self._most_senders:
             self._restored_at.popitem(last=False)
+        if wait > 0:
+            raise Throttled("too many requests", retry_after=math.ceil(wait / SECOND))
