@@ -259,7 +259,7 @@ window never lets go of them.
 """
 
 
-def kept(evidence: Evidence, entries: list[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
+def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
     """What must be kept for answers from `start` on, and what is settled for good (`totals` without a far end only)."""
     window = Window(evidence.far, evidence.near)
     settled: list[Entry] = []

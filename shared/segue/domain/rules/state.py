@@ -1,20 +1,19 @@
 """A profile's private state: its evidence, what is known ahead from it, and what is still to be announced."""
 
-import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from segue.domain.errors import Invalid
 from segue.domain.membership import Interval, Transition
+from segue.domain.rules import ring
 from segue.domain.rules.evidence import Entry
 from segue.domain.rules.measurements import Totals
 
 SCHEMA: Final = 1
 
-ID_BYTES, RECEIVED_BYTES = 8, 6
-ENTRY_BYTES: Final = ID_BYTES + RECEIVED_BYTES
+Memberships: TypeAlias = Mapping[str, tuple[Interval, ...]]
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
@@ -39,12 +38,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
     instant: int = 0
     known_from: int | None = None
-    frozen: int = 0
+    frozen: int | None = None
     streams: Mapping[str, tuple[Entry, ...]] = {}
     totals: Mapping[str, Mapping[str, Totals]] = {}
     lost: Mapping[str, int] = {}
     remembered: Mapping[str, int] = {}
-    memberships: Mapping[str, tuple[Interval, ...]] = {}
+    memberships: Memberships = {}
     cuts: Mapping[str, int] = {}
     approximate: tuple[str, ...] = ()
     due: int | None = None
@@ -72,27 +71,7 @@ def drained(state: State) -> State:
 
 def holds(state: State, message_id: str) -> bool:
     """Whether a message with this id was folded in the last 24 h."""
-    return received(state.ids, message_id) is not None
-
-
-def received(ids: bytes, message_id: str) -> int | None:
-    """When the message with this id was received, or None if the ring does not hold it."""
-    name = _name(message_id)
-    position = ids.find(name)
-    while position % ENTRY_BYTES:
-        if position < 0:
-            return None
-        position = ids.find(name, position + 1)
-    return int.from_bytes(ids[position + ID_BYTES : position + ENTRY_BYTES], "big")
-
-
-def ring_entry(message_id: str, received_at: int) -> bytes:
-    """A message as the ring keeps it: 8 bytes of hash, 6 bytes of epoch ms."""
-    return _name(message_id) + received_at.to_bytes(RECEIVED_BYTES, "big")
-
-
-def _name(message_id: str) -> bytes:
-    return hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES).digest()
+    return ring.received(state.ids, message_id) is not None
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -102,7 +81,7 @@ class _Stored(msgspec.Struct, array_like=True):
     program: str
     instant: int
     known_from: int | None
-    frozen: int
+    frozen: int | None
     streams: dict[str, list[Any]]
     totals: dict[str, dict[str, Totals]]
     lost: dict[str, int]

@@ -1,0 +1,130 @@
+"""What is known of a profile while a message is folded: its evidence, what is remembered, and the instant it is now."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from segue.domain.event import Event
+from segue.domain.rules import ring
+from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence, add, kept
+from segue.domain.rules.figures import settle
+from segue.domain.rules.measurements import Totals
+from segue.domain.rules.program import Program
+from segue.domain.rules.state import Counts, State
+
+
+class Knowledge:
+    """The evidence of a state, to be added to; the state itself is not changed.
+
+    `touched` are the measurements that took something since they were last looked at. `reborn`: the profile exists from
+    an earlier instant on than before.
+    """
+
+    def __init__(self, program: Program, state: State) -> None:
+        self.program = program
+        self.instant = state.instant
+        self.known_from = state.known_from
+        self.frozen = state.frozen
+        self.streams: dict[str, Sequence[Entry]] = dict(state.streams)
+        self.totals: dict[str, dict[str, Totals]] = dict(state.totals)  # type: ignore[arg-type]  # copied when changed
+        self.lost = dict(state.lost)
+        self.remembered = dict(state.remembered)
+        self.ids = state.ids
+        self.counts = state.counts
+        self.touched: set[str] = set()
+        self.reborn = False
+
+    def take(self, event: Event) -> None:
+        """Put an event among the evidence, unless it is a copy or too late."""
+        received_before = ring.received(self.ids, event.message_id)
+        if received_before is not None:
+            self._count(duplicate=1)
+            if event.received_at < received_before:
+                self._bring_forward(event, received_before)
+        elif event.received_at - event.occurred_at > self.program.max_age:
+            self._count(late=1)
+        else:
+            self.remember_id(event.message_id, event.received_at)
+            self._count(folded=1)
+            self._add(event)
+
+    def remember_id(self, message_id: str, received_at: int) -> None:
+        """Hold the id of a message for 24 h from now."""
+        keep_from = self.instant - ring.KEPT_FOR - self.program.lateness
+        self.ids, forgotten = ring.with_id(self.ids, message_id, received_at, keep_from)
+        if forgotten:
+            self._count(forgotten=forgotten)
+
+    def _add(self, event: Event) -> None:
+        visible_at = self._visible_at(event)
+        self._exists_from(visible_at)
+        for evidence in self._concerned(event):
+            entries = evidence.collect(event, visible_at)
+            if entries:
+                stream = self._writable(evidence.key)
+                for entry in entries:
+                    add(stream, entry)
+
+    def _bring_forward(self, event: Event, received_before: int) -> None:
+        """A copy was received earlier than the one that was folded: it counts from there on."""
+        folded = msgspec.structs.replace(event, received_at=received_before)
+        visible_at, visible_before = self._visible_at(event), self._visible_at(folded)
+        self._exists_from(visible_at)
+        self.ids = ring.received_earlier(self.ids, event.message_id, event.received_at)
+        for evidence in self._concerned(event):
+            stream = self._writable(evidence.key)
+            old_entries = evidence.collect(folded, visible_before)
+            for old, new in zip(old_entries, evidence.collect(event, visible_at), strict=True):
+                if old in stream:
+                    stream.remove(old)
+                    add(stream, new)
+
+    def _exists_from(self, instant: int) -> None:
+        if self.known_from is None or instant < self.known_from:
+            self.known_from = instant
+            self.reborn = True
+
+    def _visible_at(self, event: Event) -> int:
+        return max(event.occurred_at, event.received_at - self.program.lateness)
+
+    def _concerned(self, event: Event) -> Iterable[Evidence]:
+        yield from self.program.concerned(event.name)
+        for trait in event.traits:
+            yield from self.program.by_trait.get(trait, ())
+
+    def _writable(self, key: str) -> list[Entry]:
+        stream = self.streams.get(key, ())
+        if not isinstance(stream, list):
+            stream = self.streams[key] = list(stream)
+        self.touched.add(key)
+        return stream
+
+    def _count(self, folded: int = 0, duplicate: int = 0, late: int = 0, forgotten: int = 0) -> None:
+        old = self.counts
+        self.counts = Counts(old.folded + folded, old.duplicate + duplicate, old.late + late, old.forgotten + forgotten)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Keep of these measurements what answers from now on need; from `frozen` on where a memory looks back."""
+        for key in keys:
+            evidence = self.program.evidence.get(key)
+            entries: Sequence[Entry] = ()
+            if evidence is not None:
+                start = self.frozen if evidence.looked_back and self.frozen is not None else self.instant
+                entries, settled = kept(evidence, self.streams.get(key, ()), start)
+                self._settle(key, settled)
+            if len(entries) > MOST_ENTRIES:
+                entries = self.drop_oldest(key, entries, len(entries) - MOST_ENTRIES)
+            if entries:
+                self.streams[key] = entries
+            else:
+                self.streams.pop(key, None)
+
+    def _settle(self, key: str, settled: Sequence[Entry]) -> None:
+        if settled:
+            self.totals[key] = {group: [*totals] for group, totals in self.totals.get(key, {}).items()}
+            settle(self.totals[key], settled)
+
+    def drop_oldest(self, key: str, entries: Sequence[Entry], number: int) -> Sequence[Entry]:
+        """The newer entries of a measurement that is too large; answers that need the others are approximate."""
+        self.lost[key] = max(self.lost.get(key, 0), entries[number - 1][0])
+        return entries[number:]
