@@ -93,6 +93,10 @@ class Client:
         """How many events were published, and what became of them."""
         return msgspec.convert(await self._get("/_segue/ledger"), dict[str, int])
 
+    async def settings(self) -> dict[str, int]:
+        """The catalogue's settings, durations in ms."""
+        return msgspec.convert(await self._get("/_segue/settings"), dict[str, int])
+
     async def memberships(self) -> list[Line]:
         """The whole membership log in its normal form."""
         answer = await self._answer("GET", "/_segue/memberships", b"", self._secret, SETTLE_TIMEOUT_S)

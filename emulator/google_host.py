@@ -31,7 +31,7 @@ from emulator.google_emulators import google_emulators
 from emulator.server import HOST, listening, serve
 from emulator.topology import ROOT, function_of, topology
 from functions.ingest.body import GZIP, inflated
-from segue import entrypoint, wiring
+from segue import entrypoint, telemetry, wiring
 from segue.domain.document import STATES
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.message import Tick
@@ -78,6 +78,7 @@ async def _run(listener: socket.socket, folder: Path, definitions: bytes, ready:
     from segue.adapters.google import admin
 
     platform = wiring.platform()
+    telemetry.start("WARNING")
     await platform.ports.catalog.publish(definitions)
     front_url = "http://{}:{}".format(*listener.getsockname())
     with ExitStack() as stack:

@@ -8,7 +8,6 @@ import msgspec
 import orjson
 
 from emulator.recording import Call
-from segue.domain.catalog import Settings
 from segue.domain.errors import Rejected
 from segue.domain.event import Json
 from segue.domain.message import ClockName
@@ -18,10 +17,6 @@ LARGEST_BATCH = 450_000
 """Bytes, with room for the envelope below what ingest takes."""
 
 MOST_CALLS = 2_500
-
-APART = Settings().lateness
-"""Up to the lateness, the order in which the platform works through a profile's events does not matter. So no call is
-sent while one of the same profile that is older by more than this may still be on its way."""
 
 
 class Platform(Protocol):
@@ -34,6 +29,8 @@ class Platform(Protocol):
     async def settle(self) -> None: ...
 
     async def ledger(self) -> dict[str, int]: ...
+
+    async def settings(self) -> dict[str, int]: ...
 
 
 class Batch(msgspec.Struct):
@@ -72,9 +69,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -> Report:
     """Send the calls in their order and wait until they are worked through. Then time comes to `until` (epoch ms), or
     to the log's newest timestamp."""
-    before = await platform.ledger()
+    before, settings = await platform.ledger(), await platform.settings()
     sent, newest, refused = 0, 0, Counter[str]()
-    for batch in batches(calls):
+    for batch in batches(calls, settings["lateness"]):
         if batch.apart:
             await platform.settle()
         try:
@@ -84,14 +81,18 @@ async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -
         sent += len(batch.calls)
         newest = max(newest, batch.newest)
     await platform.settle()
-    await platform.tick(until or newest, "import")
+    await platform.tick((until or newest) + settings["grace"], "import")
     await platform.settle()
     after = await platform.ledger()
     return Report(sent=sent, refused=refused, ledger={name: after[name] - before[name] for name in after})
 
 
-def batches(calls: Iterable[Call]) -> Iterator[Batch]:
-    """The calls in their order, in batches that ingest takes."""
+def batches(calls: Iterable[Call], lateness: int) -> Iterator[Batch]:
+    """The calls in their order, in batches that ingest takes.
+
+    Up to the lateness (ms), the order in which the platform works through a profile's events does not matter. So a call
+    is kept apart from one of the same profile that is older by more: it may still be on its way.
+    """
     batch, on_their_way = Batch(), dict[str, int]()
     for call in calls:
         text = orjson.dumps(call)
@@ -99,7 +100,7 @@ def batches(calls: Iterable[Call]) -> Iterator[Batch]:
         if not batch.takes(text):
             yield batch
             batch, on_their_way = Batch(), batch.first | on_their_way
-        if at is not None and at - on_their_way.get(profile, at) > APART:
+        if at is not None and at - on_their_way.get(profile, at) > lateness:
             if batch.calls:
                 yield batch
             batch, on_their_way = Batch(apart=True), {}
