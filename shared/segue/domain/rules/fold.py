@@ -61,6 +61,7 @@ def timeline(program: Program, state: State, t: int) -> Timeline:
     t = max(t, state.instant)
     if state.program != program.version or (state.known_until is not None and t >= state.known_until):
         work = Work(program, state)
+        work.leave_out_gone()
         work.foresee(program.segments.keys(), t)
         state = work.done()
     return Timeline(
@@ -115,16 +116,22 @@ class Work:
         if known.reborn:
             stale |= self.program.segments.keys()
         self.stale, known.touched, known.reborn = set(), set(), False
-        gone = self.memberships.keys() - self.program.segments.keys()
-        for name in gone:
-            del self.memberships[name]
-            self.cuts.pop(name, None)
+        gone = self.leave_out_gone()
         if stale:
             self.foresee(stale, known.instant)
         if stale or gone or (self.due is not None and self.due <= known.instant):
             self._announce(stale | gone, "event" if message_id else "time", message_id)
             self._announce(self.memberships.keys() | self.inside, "time", None)
             self._find_due()
+
+    def leave_out_gone(self) -> set[str]:
+        """Leave out, and return, the segments that the program no longer has."""
+        gone = (self.memberships.keys() | self.cuts.keys() | self.approximate) - self.program.segments.keys()
+        for name in gone:
+            self.memberships.pop(name, None)
+            self.cuts.pop(name, None)
+        self.approximate -= gone
+        return gone
 
     def foresee(self, names: Iterable[str], since: int) -> None:
         """Work the memberships of these segments out anew, from `since` (not before the instant) on."""
