@@ -65,7 +65,7 @@ def timeline(program: Program, state: State, t: int) -> Timeline:
         work.foresee(program.segments.keys(), t)
         state = work.done()
     return Timeline(
-        memberships=_from({name: state.memberships[name] for name in state.memberships if name in program.segments}, t),
+        memberships=_from(state.memberships, t),
         known_until=state.known_until,
         approximate=frozenset(state.approximate),
     )
