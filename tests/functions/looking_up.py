@@ -1,0 +1,125 @@
+"""Lookup on the embedded platform, behind the real evaluate and update, with the demo's catalogue and a still clock."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from emulator.catalog import load
+from functions.evaluate.evaluate import Evaluator
+from functions.lookup.routes import application
+from functions.update.update import Updater
+from segue.adapters.embedded.platform import EmbeddedPlatform
+from segue.adapters.embedded.queue import Subscription
+from segue.adapters.system import ManualClock
+from segue.adapters.web import WebHttp
+from segue.catalogs import Catalogs
+from segue.domain.event import Event
+from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
+from segue.domain.profile import ProfileRef, profile_key
+from segue.ports import Message, Ports, Store
+from segue.settings import Settings
+from segue.wiring import Platform
+from tests.project.files import ROOT
+
+NOW = 1_715_342_400_000
+"""2024-05-10T12:00:00Z, when everything begins."""
+
+SECRET_KEY = "demo-secret-key"  # noqa: S105  # the demo catalogue's, known to everybody
+
+UPDATE = Subscription(name="update", topic=MEMBERSHIPS)
+
+
+class Site:
+    """A site's visitors, the CMS that asks about them, and the catalogue between them."""
+
+    def __init__(self, embedded: EmbeddedPlatform, clock: ManualClock) -> None:
+        self.embedded = embedded
+        self.clock = clock
+        self.settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests"})
+        self.http = self.instance()
+        self._evaluator_ports = self._ports(embedded.store)
+        self._events = 0
+        self._updated = 0
+
+    def instance(self, store: Store | None = None) -> httpx.AsyncClient:
+        """A client of a new instance of lookup, which reads from this store instead of the platform's."""
+        ports = self._ports(store or self.embedded.store)
+        platform = Platform(settings=self.settings, ports=ports, catalogs=Catalogs(ports.catalog, self.clock))
+        transport = httpx.ASGITransport(application(platform))
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost", auth=(SECRET_KEY, ""))
+
+    async def publish(self, **sections: Mapping[str, Any]) -> None:
+        """Publish the demo's catalogue with these definitions added or replaced."""
+        documents = msgspec.json.decode(load(ROOT / "infra" / "catalog"))
+        for section, definitions in sections.items():
+            documents[section] = documents.get(section, {}) | definitions
+        await self.embedded.catalog.publish(msgspec.json.encode(documents, order="sorted"))
+
+    async def happens(self, visitor: str, name: str, *, updated: bool = True, **properties: Any) -> str:
+        """An event of the visitor, now, evaluated and (unless told not to) on the public profile; its message id."""
+        self._events += 1
+        profile = ProfileRef("anonymous_id", visitor)
+        event = Event(
+            message_id=f"event-{self._events}",
+            name=name,
+            occurred_at=self.clock.now(),
+            received_at=self.clock.now(),
+            properties=properties,
+        )
+        received = EventsReceived(
+            key=profile_key(self.settings.profile_secret, profile), profile=profile, source="shop", events=(event,)
+        )
+        message = Message(
+            id=f"message-{self._events}",
+            type=EVENTS_RECEIVED,
+            source="//segue/ingest",
+            time=self.clock.now(),
+            data=msgspec.json.encode(received),
+        )
+        ports = self._evaluator_ports
+        await Evaluator(ports, Catalogs(ports.catalog, self.clock))(message)
+        if updated:
+            await self.update()
+        return event.message_id
+
+    async def update(self) -> None:
+        """Put every snapshot that was announced on its public profile."""
+        waiting = await self.embedded.bus.after(f"{UPDATE.name}:{MEMBERSHIPS}", self._updated, 1_000)
+        for each in waiting:
+            await Updater(self._evaluator_ports)(each.message)
+        self._updated = max([self._updated, *(each.number for each in waiting)])
+
+    async def segments(self, visitor: str, **parameters: str | int) -> Any:
+        """What is answered for the visitor."""
+        answer = await self.http.get(f"/v1/profiles/anonymous_id:{visitor}/segments", params=parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def _ports(self, store: Store) -> Ports:
+        return Ports(
+            store=store,
+            bus=self.embedded.bus,
+            archive=self.embedded.archive,
+            catalog=self.embedded.catalog,
+            http=WebHttp(),
+            clock=self.clock,
+        )
+
+
+@asynccontextmanager
+async def looking_up(folder: Path, *, published: bool = True) -> AsyncIterator[Site]:
+    """A site without visitors yet; the demo's catalogue is published unless told not to."""
+    clock = ManualClock(NOW)
+    embedded = EmbeddedPlatform.open(folder, clock, [UPDATE])
+    try:
+        site = Site(embedded, clock)
+        if published:
+            await site.publish()
+        yield site
+        await site.http.aclose()
+    finally:
+        await embedded.close()

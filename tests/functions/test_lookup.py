@@ -1,0 +1,503 @@
+"""Lookup: a visitor's segments to the millisecond, and what to show, in time and with a reason."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from segue.catalogs import STALE
+from segue.domain.document import profile_path, state_path
+from segue.domain.errors import Unavailable
+from segue.domain.message import MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChanged
+from segue.domain.profile import ProfileRef, profile_key
+from segue.domain.time import DAY, HOUR, MINUTE
+from segue.ports import Document, Message, Write
+from tests.functions.bad_input import UNREADABLE, Body
+from tests.functions.looking_up import NOW, Site, looking_up
+
+WRITE_KEY = "demo-write-key"
+ABANDONED = (NOW + 30 * MINUTE, NOW + 7 * DAY)
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with looking_up(tmp_path) as site:
+        yield site
+
+
+class Answering:
+    """A store whose reads are answered by a function of the test."""
+
+    def __init__(self, get: Callable[[str], Any]) -> None:
+        self._get = get
+
+    async def get(self, path: str) -> Document | None:
+        found: Document | None = await self._get(path)
+        return found
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        raise AssertionError(f"lookup writes nothing, but wrote {writes}")
+
+    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
+        raise AssertionError(f"lookup asks for nothing due, but asked {collection}, {shard}, {until}, {limit}")
+
+    def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
+        raise AssertionError(f"lookup scans nothing, but scanned {collection}")
+
+
+async def never(path: str) -> None:  # noqa: ARG001  # it never comes to that
+    await asyncio.Event().wait()
+
+
+async def down(path: str) -> None:
+    raise Unavailable(f"{path}: the store is down")
+
+
+def ids(answer: Mapping[str, Any]) -> list[str]:
+    return [segment["id"] for segment in answer["segments"]]
+
+
+def span(answer: Mapping[str, Any], segment: str) -> tuple[int, int | None] | None:
+    return next(((each["since"], each["until"]) for each in answer["segments"] if each["id"] == segment), None)
+
+
+def key_of(site: Site, visitor: str) -> str:
+    return profile_key(site.settings.profile_secret, ProfileRef("anonymous_id", visitor))
+
+
+def question(visitor: str = "ann", **fields: Any) -> dict[str, Any]:
+    """A question whose deadline no slow machine misses, with these fields changed or added."""
+    asked = {"profile": {"anonymous_id": visitor}, "slots": ["homepage-hero"], "deadline_ms": 10_000}
+    return asked | fields
+
+
+async def decided(client: httpx.AsyncClient, **fields: Any) -> Any:
+    """The answer to a question about Ann."""
+    answer = await client.post("/v1/decide", json=question(**fields))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def hero(client: httpx.AsyncClient, **fields: Any) -> tuple[str, str]:
+    """The variant of the homepage's hero, and the reason."""
+    decision = (await decided(client, **fields))["slots"]["homepage-hero"]
+    return decision["variant"], decision["reason"]
+
+
+# Segments of a profile
+
+
+async def test_a_visitor_nothing_is_known_of_is_in_no_segment(site: Site) -> None:
+    assert await site.segments("ann") == {"profile": "anonymous_id:ann", "known": False, "as_of": NOW, "segments": []}
+
+
+async def test_segments_are_told_with_the_instants_they_began_and_will_end(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    site.clock.advance(HOUR)
+    assert await site.segments("ann") == {
+        "profile": "anonymous_id:ann",
+        "known": True,
+        "as_of": NOW + HOUR,
+        "segments": [
+            {"id": "cart-abandoner", "since": ABANDONED[0], "until": ABANDONED[1]},
+            {"id": "new-visitor", "since": NOW, "until": NOW + DAY},
+        ],
+    }
+
+
+async def test_the_answer_is_exact_to_the_millisecond_though_nothing_has_run_since(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    inside = {
+        at: "cart-abandoner" in ids(await site.segments("ann", at=at)) for edge in ABANDONED for at in (edge - 1, edge)
+    }
+    assert inside == {ABANDONED[0] - 1: False, ABANDONED[0]: True, ABANDONED[1] - 1: True, ABANDONED[1]: False}
+
+
+async def test_a_snapshot_answers_up_to_the_instant_it_is_known_until_and_the_state_from_there_on(site: Site) -> None:
+    await site.happens("ann", "Order Completed", revenue=1)
+    key = key_of(site, "ann")
+    snapshot = MembershipChanged(
+        key=key,
+        profile=ProfileRef("anonymous_id", "ann"),
+        seq=1_000,
+        catalog=1,
+        at=NOW,
+        known_until=NOW + HOUR,
+        memberships={"luxury-seeker": ((NOW, None),)},
+        transitions=(),
+    )
+    await published(site, snapshot)
+    assert ids(await site.segments("ann", at=NOW + HOUR - 1)) == ["luxury-seeker"]
+    assert ids(await site.segments("ann", at=NOW + HOUR)) == ["completed-buyer", "new-visitor"]
+
+
+async def published(site: Site, snapshot: MembershipChanged) -> None:
+    await site.embedded.bus.publish(
+        MEMBERSHIPS,
+        [
+            Message(
+                id=f"{snapshot.key}:{snapshot.seq}",
+                type=MEMBERSHIP_CHANGED,
+                source="//segue/evaluate",
+                time=snapshot.at,
+                data=msgspec.json.encode(snapshot),
+            )
+        ],
+    )
+    await site.update()
+
+
+async def test_a_visitor_whose_snapshot_is_still_on_its_way_is_known(site: Site) -> None:
+    await site.happens("ann", "Order Completed", updated=False, revenue=1)
+    assert ids(await site.segments("ann")) == ["completed-buyer", "new-visitor"]
+
+
+@pytest.mark.parametrize("at", [NOW + 40 * MINUTE, "2024-05-10T12:40:00Z", "2024-05-10T14:40:00+02:00"])
+async def test_at_is_epoch_milliseconds_or_iso_8601(site: Site, at: str | int) -> None:
+    await site.happens("ann", "Product Added")
+    answer = await site.segments("ann", at=at)
+    assert (answer["as_of"], span(answer, "cart-abandoner")) == (NOW + 40 * MINUTE, ABANDONED)
+
+
+async def test_an_instant_before_the_last_evaluation_is_refused(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    assert (await site.segments("ann", at=NOW))["as_of"] == NOW
+    answer = await site.http.get("/v1/profiles/anonymous_id:ann/segments", params={"at": NOW - 1})
+    assert answer.status_code == 400
+    assert str(NOW) in answer.json()["message"]
+
+
+async def test_a_clock_that_is_behind_does_not_take_a_visitor_back(site: Site) -> None:
+    site.clock.advance(HOUR)
+    await site.happens("ann", "Product Added")
+    site.clock.advance(-HOUR)
+    assert (await site.segments("ann"))["as_of"] == NOW + HOUR
+
+
+async def test_any_identifier_can_be_asked_for(site: Site) -> None:
+    for visitor in ("a/b", "a:b", "ü", "a%20b c", "..", "=1+1", "🙂"):
+        await site.happens(visitor, "Order Completed", revenue=1)
+        quoted = "".join(f"%{byte:02X}" for byte in visitor.encode())
+        answer = (await site.http.get(f"/v1/profiles/anonymous_id:{quoted}/segments")).json()
+        assert (answer["profile"], answer["known"]) == (f"anonymous_id:{visitor}", True)
+
+
+async def test_a_user_id_is_not_the_anonymous_id_of_the_same_text(site: Site) -> None:
+    await site.happens("ann", "Order Completed", revenue=1)
+    assert (await site.http.get("/v1/profiles/user_id:ann/segments")).json()["known"] is False
+
+
+# Another version of the catalogue
+
+
+async def test_a_new_definition_answers_for_visitors_who_have_done_nothing_since(site: Site) -> None:
+    await site.happens("ann", "Order Completed", revenue=1)
+    await site.segments("ann")
+    await site.publish(segments={"shopper": {"name": "Shopper", "when": {"did": "Order Completed", "within": "30d"}}})
+    site.clock.advance(STALE + 1)
+    assert ids(await site.segments("ann")) == ["completed-buyer", "new-visitor", "shopper"]
+
+
+async def test_a_state_of_a_newer_catalogue_makes_an_instance_read_it(site: Site) -> None:
+    await site.segments("ann")
+    await site.publish(segments={"shopper": {"name": "Shopper", "when": {"did": "Order Completed", "within": "30d"}}})
+    await site.happens("ann", "Order Completed", updated=False, revenue=1)
+    assert ids(await site.segments("ann")) == ["completed-buyer", "new-visitor", "shopper"]
+
+
+# Who may ask, and how
+
+
+SECRET = [
+    "Bearer demo-secret-key",
+    "bearer demo-secret-key",
+    "Basic ZGVtby1zZWNyZXQta2V5Og==",
+    "basic ZGVtby1zZWNyZXQta2V5",
+]
+
+NO_SECRET = [
+    *("", "Bearer", "Bearer ", "Bearer wrong", f"Bearer {WRITE_KEY}", "Basic ZGVtby13cml0ZS1rZXk6"),
+    *("Basic", "Basic !!", "Basic /////w==", "Digest demo-secret-key", "demo-secret-key"),
+    "Bearer 5f1f9d2aeeb8dc29dd47db2bfc0390b9ada7ded6707b592e9bba01fa7601761a",
+]
+"""No key, wrong ones, the public write key, the secret key in another dress, and its hash."""
+
+
+async def asked_for(site: Site, address: str, authorization: str) -> httpx.Response:
+    headers = {"authorization": authorization}
+    if address == "/v1/decide":
+        return await site.http.post(address, json=question(), headers=headers, auth=httpx.Auth())
+    return await site.http.get(address, headers=headers, auth=httpx.Auth())
+
+
+@pytest.mark.parametrize("address", ["/v1/profiles/anonymous_id:ann/segments", "/v1/segments", "/v1/decide"])
+async def test_only_the_secret_key_reads(site: Site, address: str) -> None:
+    await site.happens("ann", "Order Completed", revenue=1)
+    for authorization in SECRET:
+        assert (await asked_for(site, address, authorization)).status_code == 200
+    refused = {
+        "success": False,
+        "code": "unauthorized",
+        "message": "expected the secret key of a source, as Bearer token or as Basic user name",
+    }
+    for authorization in NO_SECRET:
+        answer = await asked_for(site, address, authorization)
+        assert (answer.status_code, answer.json()) == (401, refused), authorization
+
+
+REFUSED = [
+    ("POST", "/v1/segments", 405),
+    ("GET", "/v1/decide", 405),
+    ("PUT", "/v1/decide", 405),
+    ("DELETE", "/v1/profiles/anonymous_id:ann/segments", 405),
+    ("GET", "/v1/profiles/anonymous_id:ann", 404),
+    ("GET", "/v1/profiles//segments", 400),
+    ("GET", "/v1/profiles/ann/segments", 400),
+    ("GET", "/v1/profiles/:ann/segments", 400),
+    ("GET", "/v1/profiles/email:ann/segments", 400),
+    ("GET", "/v1/profiles/user_id:/segments", 400),
+    ("GET", "/v1/profiles/user_id:%20/segments", 400),
+    ("GET", f"/v1/profiles/user_id:{'i' * 1_501}/segments", 400),
+    ("GET", "/v1/profiles/user_id:ann/segments?at=", 400),
+    ("GET", "/v1/profiles/user_id:ann/segments?at=soon", 400),
+    ("GET", "/v1/profiles/user_id:ann/segments?at=2024-02-30", 400),
+    ("GET", "/v1/profiles/user_id:ann/segments?at=1e400", 400),
+    ("GET", f"/v1/profiles/user_id:ann/segments?at={'9' * 5_000}", 400),
+    ("GET", f"/v1/segments?at={'9' * 18}", 400),
+    ("GET", "/v1/segments?at=%00", 400),
+    ("GET", "/v1/segments?" + "q" * 60_000, 414),
+]
+
+
+async def test_an_address_that_asks_for_nothing_is_refused(site: Site) -> None:
+    for method, address, status in REFUSED:
+        answer = await site.http.request(method, address)
+        assert (answer.status_code, answer.json()["success"]) == (status, False), address[:80]
+        assert answer.headers["cache-control"] == "private, no-store"
+
+
+async def test_no_cache_may_keep_an_answer(site: Site) -> None:
+    for address in ("/v1/profiles/anonymous_id:ann/segments", "/v1/segments"):
+        assert (await site.http.get(address)).headers["cache-control"] == "private, no-store"
+    assert (await site.http.post("/v1/decide", json=question())).headers["cache-control"] == "private, no-store"
+
+
+# Every segment
+
+
+async def test_every_segment_is_listed_with_its_size_and_last_change(site: Site) -> None:
+    for visitor in ("ann", "bob"):
+        await site.happens(visitor, "Order Completed", revenue=1)
+        site.clock.advance(MINUTE)
+    await archived(site)
+    listed = (await site.http.get("/v1/segments")).json()
+    sizes = {each["id"]: (each["members"], each["last_change"]) for each in listed["segments"]}
+    assert (listed["as_of"], len(sizes)) == (NOW + 2 * MINUTE, 10)
+    assert sizes["completed-buyer"] == (2, NOW + MINUTE)
+    assert sizes["frequent-buyer"] == (0, None)
+
+
+async def archived(site: Site) -> None:
+    waiting = await site.embedded.bus.after(f"update:{MEMBERSHIPS}", 0, 1_000)
+    await site.embedded.archive.append(MEMBERSHIPS, [each.message for each in waiting])
+
+
+# Decisions
+
+
+async def test_the_first_variant_whose_segment_holds_the_visitor_fills_the_slot(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    assert await hero(site.http) == ("welcome", "targeting_match")
+    await site.happens("ann", "Video Content Playing", progress=0.8)
+    assert await decided(site.http) == {
+        "profile": "anonymous_id:ann",
+        "slots": {
+            "homepage-hero": {
+                "content": {
+                    "block": "hero",
+                    "headline": "Your favourite is waiting in the cart",
+                    "link": "/cart",
+                },
+                "variant": "complete-your-order",
+                "reason": "targeting_match",
+                "segment": "high-purchase-intent",
+            }
+        },
+    }
+
+
+async def test_a_visitor_in_no_variants_segment_gets_the_default_content(site: Site) -> None:
+    await site.happens("ann", "Page Viewed")
+    site.clock.advance(DAY)
+    assert await hero(site.http) == ("default", "default")
+
+
+async def test_an_unknown_visitor_gets_the_default_content(site: Site) -> None:
+    decision = (await decided(site.http))["slots"]["homepage-hero"]
+    assert decision == {
+        "content": {"block": "hero", "headline": "New arrivals this week", "link": "/collections/new"},
+        "variant": "default",
+        "reason": "unknown_visitor",
+    }
+
+
+async def test_a_slot_that_does_not_exist_spoils_no_other(site: Site) -> None:
+    slots = (await decided(site.http, slots=["homepage-hero", "nowhere"]))["slots"]
+    assert slots["homepage-hero"]["reason"] == "unknown_visitor"
+    assert slots["nowhere"] == {"content": None, "variant": None, "reason": "unknown_slot"}
+
+
+async def test_a_store_that_never_answers_does_not_hold_up_a_decision(site: Site) -> None:
+    async with site.instance(Answering(never)) as client:
+        assert await hero(client, deadline_ms=50) == ("default", "deadline")
+
+
+async def test_a_store_that_never_answers_does_not_hold_up_one_that_waits_for_an_event_either(site: Site) -> None:
+    async with site.instance(Answering(never)) as client:
+        answer = await decided(client, deadline_ms=50, after="event-1")
+        assert answer["slots"]["homepage-hero"]["reason"] == "deadline"
+        assert answer["includes_after"] is False
+
+
+async def test_a_store_that_is_down_leaves_the_default_content(site: Site) -> None:
+    async with site.instance(Answering(down)) as client:
+        assert await hero(client) == ("default", "store_unavailable")
+
+
+async def test_segments_of_a_profile_are_not_made_up_while_the_store_is_down(site: Site) -> None:
+    async with site.instance(Answering(down)) as client:
+        answer = await client.get("/v1/profiles/anonymous_id:ann/segments")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize("path", [profile_path, state_path])
+async def test_a_document_that_cannot_be_read_is_not_the_askers_fault(site: Site, path: Callable[[str], str]) -> None:
+    key = key_of(site, "ann")
+    await site.embedded.store.commit([Write(path=path(key), data=b"\xc1 no document")])
+    assert await hero(site.http) == ("default", "store_unavailable")
+    assert (await site.http.get("/v1/profiles/anonymous_id:ann/segments")).status_code == 503
+
+
+# After an event
+
+
+async def test_a_decision_after_an_event_that_was_evaluated_includes_it(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    watched = await site.happens("ann", "Video Content Playing", updated=False, progress=0.8)
+    assert await hero(site.http) == ("welcome", "targeting_match")
+    answer = await decided(site.http, after=watched)
+    assert answer["slots"]["homepage-hero"]["variant"] == "complete-your-order"
+    assert answer["includes_after"] is True
+
+
+async def test_a_decision_waits_for_the_event(site: Site) -> None:
+    waiting = asyncio.create_task(decided(site.http, after="event-1"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    assert await site.happens("ann", "Order Completed", updated=False, revenue=1) == "event-1"
+    while not waiting.done():
+        site.clock.advance(100)
+        await asyncio.sleep(0.01)
+    answer = await waiting
+    assert (answer["includes_after"], answer["slots"]["homepage-hero"]["variant"]) == (True, "welcome")
+
+
+async def test_at_the_deadline_the_best_that_is_known_decides_and_says_what_it_lacks(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    document = await site.embedded.store.get(state_path(key_of(site, "ann")))
+
+    async def at_once(path: str) -> Document | None:
+        return document if path.startswith("states/") else None
+
+    async with site.instance(Answering(at_once)) as client:
+        await decided(client)
+        answer = await decided(client, after="event-2", deadline_ms=1)
+        assert answer["includes_after"] is False
+        assert answer["slots"]["homepage-hero"]["reason"] == "targeting_match"
+
+
+async def test_what_was_known_before_the_store_went_down_decides(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    documents = [await site.embedded.store.get(state_path(key_of(site, "ann")))]
+
+    async def once(path: str) -> Document | None:
+        if not documents:
+            await down(path)
+        return documents.pop()
+
+    async with site.instance(Answering(once)) as client:
+        waiting = asyncio.create_task(decided(client, after="event-2"))
+        while not waiting.done():
+            site.clock.advance(100)
+            await asyncio.sleep(0.01)
+        answer = await waiting
+        assert answer["includes_after"] is False
+        assert answer["slots"]["homepage-hero"]["reason"] == "targeting_match"
+
+
+async def test_a_visitor_whose_first_event_is_not_there_in_time_is_not_called_unknown(site: Site) -> None:
+    assert await hero(site.http, after="event-1", deadline_ms=50) == ("default", "deadline")
+
+
+# The catalogue that cannot be read
+
+
+async def test_without_any_catalogue_there_is_no_content_to_decide_on(tmp_path: Path) -> None:
+    async with looking_up(tmp_path, published=False) as empty:
+        answer = await empty.http.post("/v1/decide", json=question())
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+# Bad questions
+
+
+async def test_a_body_that_is_no_question_is_refused_and_the_next_one_answered(site: Site) -> None:
+    for body in UNREADABLE:
+
+        async def chunks(body: Body = body) -> AsyncIterator[bytes]:
+            for chunk in body.chunks():
+                yield chunk
+
+        answer = await site.http.post("/v1/decide", content=chunks())
+        assert (answer.status_code, answer.json()["success"]) in [(400, False), (413, False)], body.name
+        assert await hero(site.http) == ("default", "unknown_visitor")
+
+
+NO_QUESTIONS: list[dict[str, Any]] = [
+    {"profile": ...},
+    {"profile": {}},
+    {"profile": None},
+    {"profile": "ann"},
+    {"profile": {"email": "ann@example.com"}},
+    {"profile": {"anonymous_id": "ann", "user_id": "ann"}},
+    *({"profile": {"anonymous_id": id_}} for id_ in ("", " ", None, True, [1], {"a": 1}, "i" * 1_501)),
+    {"slots": ...},
+    {"slots": []},
+    {"slots": None},
+    {"slots": "homepage-hero"},
+    {"slots": [1]},
+    {"slots": ["s"] * 101},
+    {"after": 1},
+    {"after": "m" * 1_501},
+    *({"deadline_ms": deadline} for deadline in (0, -1, 10_001, 2**63 - 1, "150", 1.5, True, None)),
+    {"deadline": 150},
+    {"__proto__": {}},
+]
+
+
+async def test_a_question_that_is_none_is_refused_and_the_next_one_answered(site: Site) -> None:
+    for fields in NO_QUESTIONS:
+        asked = {name: value for name, value in question(**fields).items() if value is not ...}
+        answer = await site.http.post("/v1/decide", json=asked)
+        assert (answer.status_code, answer.json()["success"]) == (400, False), (fields, answer.text)
+        assert await hero(site.http) == ("default", "unknown_visitor")
+
+
+async def test_an_odd_identifier_names_a_visitor_nobody_knows(site: Site) -> None:
+    for visitor in ("a/b", "..", "__x__", "é", "e\u0301", "null", "\u202e", "🙂", "i" * 256):
+        answer = await site.http.post("/v1/decide", json=question(visitor))
+        assert (answer.status_code, answer.json()["slots"]["homepage-hero"]["reason"]) == (200, "unknown_visitor")
