@@ -30,8 +30,9 @@ class Pushed(msgspec.Struct, frozen=True):
 class Receiver:
     """Answers 204, unless `answers` still holds statuses for the message's id."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    url: str
+
+    def __init__(self) -> None:
         self.pushed: list[Pushed] = []
         self.answers: defaultdict[str, list[int]] = defaultdict(list)
         self._arrived = asyncio.Condition()
@@ -57,14 +58,21 @@ class Receiver:
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
     """A receiver on a free port of 127.0.0.1, until the block ends."""
+    receiver = Receiver()
+    async with serving(Starlette(routes=[Route("/", receiver.take, methods=["POST"])])) as url:
+        receiver.url = url
+        yield receiver
+
+
+@asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """The app on a free port of 127.0.0.1, until the block ends: its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        receiver = Receiver(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        app = Starlette(routes=[Route("/", receiver.take, methods=["POST"])])
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield receiver
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
             server.should_exit = server.force_exit = True
-            await serving
+            await running

@@ -9,7 +9,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
 import httpcore
@@ -21,17 +21,23 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 
 LONGEST_ANSWER = 65_536
 """Bytes of an answer's body that are read before the connection is given up; nobody looks at them."""
+LAST_PORT = 65_535
 
-_UNICAST, _OVER_IPV4 = IPv6Network("2000::/3"), IPv6Network("2002::/16")
+_UNICAST = IPv6Network("2000::/3")
+# What `is_global` lets through: protocol assignments (Python before 3.12.4), and IPv4 tunnelled in IPv6.
+_NOT_PUBLIC = (IPv4Network("192.0.0.0/24"), IPv6Network("2002::/16"))
 _NUMERIC = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)\.?", re.IGNORECASE)
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses the system's resolver knows for a host, in its order of preference. Raises Unavailable."""
+    """The addresses the system's resolver knows for a host, in its order of preference. Raises Unavailable, or
+    Rejected for what can be no host's name."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise Unavailable(f"{host} cannot be resolved: {error}") from error
+    except UnicodeError as error:
+        raise Rejected(f"{host} is no name of a host: {error}") from error
     return [str(address[0]) for _, _, _, _, address in found]
 
 
@@ -78,8 +84,8 @@ class WebHttp:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
             raise Rejected(f"{url!r:.200} is not a URL: {error}") from None
-        if parsed.scheme not in self._schemes or not parsed.host or parsed.userinfo:
-            raise Rejected(f"expected a URL with {' or '.join(self._schemes)}, a host and no user, found {url!r:.200}")
+        if parsed.scheme not in self._schemes or not parsed.host or parsed.userinfo or (parsed.port or 0) > LAST_PORT:
+            raise Rejected(f"expected {' or '.join(self._schemes)}://, a host and at most a port, found {url!r:.200}")
         return httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
 
 
@@ -132,9 +138,9 @@ def _is_odd(host: str) -> bool:
 def _is_public(address: str) -> bool:
     """Whether an address is one host of the public Internet, and no other in disguise (IPv4 mapped or tunnelled)."""
     parsed = _parsed(address)
-    if parsed is None or not parsed.is_global or parsed.is_multicast:
+    if parsed is None or not parsed.is_global or parsed.is_multicast or any(parsed in part for part in _NOT_PUBLIC):
         return False
-    return isinstance(parsed, IPv4Address) or (parsed in _UNICAST and parsed not in _OVER_IPV4)
+    return isinstance(parsed, IPv4Address) or parsed in _UNICAST
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
