@@ -32,6 +32,9 @@ SELECTED: Final = (*NAMES[:2], *NAMES[:2], *NAMES, IDENTIFIED, "*")
 
 DURATIONS: Final = ("1ms", "2ms", "3ms", "4ms", "6ms", "9ms", "20ms", "1h", "3600002ms", "2h", "1d", "33d")
 
+REACHING: Final = ("3600002ms", "3600006ms", "2h", "2h")
+"""Durations that look back beyond the lateness at which the past freezes."""
+
 TEXTS: Final = ("x", "y", "X", "caf\u00e9", "cafe\u0301", "")
 VERSIONS: Final = ("1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0+later")
 DATES: Final = ("2026-01-01", "2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00", 1_767_225_600_000)
@@ -115,7 +118,7 @@ PROPERTIES: Final[dict[str, Callable[[Choices], Any]]] = {
 
 def attributes(choices: Choices) -> dict[str, Any]:
     """Properties or traits: a few, mostly of the kind that their names promise."""
-    names = {choices.one(("k", "n", *PROPERTIES)) for _ in range(choices.number(0, 4))}
+    names = {choices.one(("k", "k", "n", "n", *PROPERTIES)) for _ in range(choices.number(0, 4))}
     return {name: (anything if choices.seldom(8) else PROPERTIES[name])(choices) for name in sorted(names)}
 
 
@@ -295,8 +298,8 @@ def sequence(choices: Choices) -> Condition:
         spec["within"] = choices.one(DURATIONS)
     if choices.seldom():
         spec["without"] = choices.one(SELECTED)
-    if choices.seldom():
-        spec["same"] = choices.one((["k"], ["n"], ["tags"], ["items.k"], ["k", "n"]))
+    if choices.seldom(2):
+        spec["same"] = choices.one((["k"], ["tags"], ["n"], ["items.k"], ["k", "n"]))
     return {"sequence": spec}
 
 
@@ -306,7 +309,7 @@ def absent(choices: Choices) -> Condition:
     ends = choices.number(1, len(DURATIONS) - 1)
     spec |= choices.one(({"for": DURATIONS[ends - 1]}, {}))
     spec |= choices.one(({}, {"within": DURATIONS[ends]}))
-    if choices.seldom(3):
+    if choices.seldom(2):
         spec["same"] = choices.one((["k"], ["tags"], {"k": "items.k"}, {"tags": "tags"}, {"n": "n", "k": "k"}))
     return {"absent": spec}
 
@@ -361,17 +364,28 @@ def condition(choices: Choices, others: Sequence[str], depth: int = 2) -> Condit
 
 @st.composite
 def definitions(draw: st.DrawFn) -> Catalog:
-    """A catalogue of one to three segments, later ones asking for earlier ones now and then."""
+    """A catalogue of a few segments, later ones asking for earlier ones now and then."""
     choices = Choices(draw)
     catalog: Catalog = {}
-    for number in range(choices.number(1, 3)):
+    for number in range(choices.number(1, 6)):
         definition: Condition = {"name": f"Segment {number}", "when": condition(choices, tuple(catalog))}
         if choices.seldom(2):
-            definition["stays"] = choices.one(DURATIONS)
+            definition["stays"] = choices.one((*DURATIONS, *REACHING))
         if choices.seldom(3):
             definition["until"] = condition(choices, tuple(catalog), depth=1)
         catalog[f"segment-{number}"] = definition
     return catalog
+
+
+@st.composite
+def definitions_of_one_event(draw: st.DrawFn) -> Catalog:
+    """A catalogue of many tests of one event's properties, and of traits."""
+    choices = Choices(draw)
+    conditions: list[Condition] = []
+    for _ in range(choices.number(1, 12)):
+        path, test = where_test(choices)
+        conditions.append(trait(choices) if choices.seldom(6) else {"did": "*", "where": {path: test}})
+    return {f"segment-{number}": {"name": "It", "when": when} for number, when in enumerate(conditions)}
 
 
 # Histories
@@ -391,20 +405,20 @@ ENGINE_LIMITS: Final = Limits()
 
 
 @st.composite
-def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 10) -> list[Event]:
+def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 16) -> list[Event]:
     """A visitor's events in no particular order, with copies of messages and late arrivals."""
     choices = Choices(draw)
     lateness, max_age = limits.lateness, limits.max_age
     clusters = (0, choices.one((0, 0, limits.apart, 2 * limits.apart, limits.copied_within)))
-    late = (1, 2, 5, lateness - 1, lateness, lateness + 1, lateness + 4, 2 * lateness, max_age, max_age + 1)
-    delays = (0, 0, choices.one((0, *late[:3])), choices.one((0, *late)))
+    late = [lateness + more for more in (-1, 0, 1, 2, 4, 7, 20, lateness)]
+    delays = (0, *choices.one(((0, 0), (0, 1, 2, 5), (0, 2, *late), (0, *late), (max_age, max_age + 1))))
     events: list[Event] = []
     for number in range(choices.number(1, most)):
         name = choices.one((*NAMES[:2], *NAMES, IDENTIFIED))
         occurred_at = START + choices.one(clusters) + choices.number(0, 12)
         carried = attributes(choices)
         event = Event(
-            message_id=f"{choices.one('abc')}{number}",
+            message_id=f"{choices.one('abcd')}{number}",
             name=name,
             occurred_at=occurred_at,
             received_at=occurred_at + choices.one(delays),
@@ -416,6 +430,16 @@ def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 10) -
             later = choices.one((0, 1, 5, lateness, limits.copied_within))
             events.append(replace(event, received_at=event.received_at + later))
     return events
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event:
+    """One event, full of properties, or of traits."""
+    choices = Choices(draw)
+    carried = {name: value for _ in range(3) for name, value in attributes(choices).items()}
+    if choices.seldom():
+        return Event(message_id="a", name=IDENTIFIED, occurred_at=START, received_at=START, traits=carried)
+    return Event(message_id="a", name="A", occurred_at=START, received_at=START, properties=carried)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from segue.domain import rules
 from segue.domain.event import Event
 from tests.engine import Engine, covers
 from tests.oracle import Oracle
-from tests.strategies import Catalog, Step, definitions, histories, in_order, orders
+from tests.strategies import Catalog, Step, definitions, definitions_of_one_event, events, histories, in_order, orders
 
 
 def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State, list[Event]]]:
@@ -48,9 +48,12 @@ def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[t
 
 
 @given(st.data(), definitions(), histories())
-def test_truth_after_every_message_at_every_edge(data: st.DataObject, catalog: Catalog, history: list[Event]) -> None:
+def test_truth_at_every_edge_in_the_end_and_at_some_message_before(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
     engine, oracle = Engine(catalog), Oracle(catalog)
-    for state, processed in folded(engine, data.draw(orders(history))):
+    states = list(folded(engine, data.draw(orders(history))))
+    for state, processed in (states[data.draw(st.integers(0, len(states) - 1))], states[-1]):
         visitor = oracle.visitor(processed)
         timeline = engine.timeline(state, state.instant)
         for segment in catalog.keys() - timeline.approximate:
@@ -58,6 +61,14 @@ def test_truth_after_every_message_at_every_edge(data: st.DataObject, catalog: C
                 known = timeline.known_until is None or at < timeline.known_until
                 answer = timeline if known else engine.timeline(state, at)
                 assert covers(answer, segment, at) is visitor.member(segment, at), (segment, at)
+
+
+@given(definitions_of_one_event(), events())
+def test_truth_of_any_operator_on_any_value(catalog: Catalog, event: Event) -> None:
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor([event])
+    *_, (state, _) = folded(engine, in_order([event]))
+    said = members(engine.timeline(state, event.received_at), event.received_at)
+    assert said == {segment for segment in catalog if visitor.member(segment, event.received_at)}
 
 
 @given(definitions(), histories())

@@ -1,7 +1,7 @@
 """Membership: who is in a segment at an instant, with the memory of `stays` and `until`, and when that can change."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -21,6 +21,11 @@ class Oracle:
     catalog: Mapping[str, Mapping[str, Any]]
     lateness: int = HOUR
     max_age: int = 30 * DAY
+
+    @cached_property
+    def reaches(self) -> "Mapping[str, Reach]":
+        """What the conditions of each segment can depend on."""
+        return {segment: reach(definition) for segment, definition in self.catalog.items()}
 
     def visitor(self, events: Iterable[Event]) -> "Visitor":
         """One visitor's history, to be asked about many instants."""
@@ -95,15 +100,10 @@ class Visitor:
 
     def condition_steps(self, segment: str) -> set[int]:
         """Where an event occurs, begins to count, enters or leaves a window, or another segment changes."""
-        definition = self.oracle.catalog[segment]
-        parts = [definition[part] for part in ("when", "until") if part in definition]
-        steps = {event.received_at - self.oracle.lateness for event in self.history}
-        for condition in parts:
-            steps |= {event.occurred_at + span for event in self.history for span in (0, *spans(condition))}
-            steps |= set(instants(condition))
-            for other in references(condition):
-                steps |= self.membership_steps(other)
-        return steps
+        reach = self.oracle.reaches[segment]
+        steps = {event.received_at - self.oracle.lateness for event in self.history} | reach.instants
+        steps |= {event.occurred_at + span for event in self.history for span in reach.spans}
+        return steps.union(*(self.membership_steps(other) for other in reach.segments))
 
     def membership_steps(self, segment: str) -> set[int]:
         """The steps of the conditions, and what `stays` makes of them."""
@@ -116,28 +116,32 @@ class Visitor:
         return {*self.membership_steps(segment), *self.received}
 
 
-def nodes(condition: Any) -> Iterable[Condition]:
-    """The condition and everything in it that has names, in any order."""
-    if isinstance(condition, dict):
-        yield condition
-    for part in condition.values() if isinstance(condition, dict) else condition if isinstance(condition, list) else ():
-        yield from nodes(part)
+@dataclass(frozen=True)
+class Reach:
+    """What the truth of some conditions can depend on beside the events."""
+
+    spans: frozenset[int]
+    """How long after an event something can change: at once, at the end of a window, of a wait."""
+    instants: frozenset[int]
+    segments: frozenset[str]
 
 
-def spans(condition: Condition) -> set[int]:
-    """How long after an event something can change: the ends of the windows and the waits."""
-    found = {duration(node[name]) for node in nodes(condition) for name in ("within", "for") if name in node}
-    return found | {duration(span) for node in nodes(condition) for span in node.get("ago", ())}
+def reach(definition: Mapping[str, Any]) -> Reach:
+    """The reach of a segment's conditions, not counting what the segments they ask for depend on."""
+    found = [node for part in ("when", "until") if part in definition for node in nodes(definition[part])]
+    spans = {duration(node[name]) for node in found for name in ("within", "for") if name in node}
+    spans |= {duration(end) for node in found for end in node.get("ago", ())}
+    begins = (instant(node["since"]) for node in found if "since" in node)
+    return Reach(
+        spans=frozenset({0, *spans}),
+        instants=frozenset(int(begin) for begin in begins if begin is not None),
+        segments=frozenset(node["segment"] for node in found if "segment" in node),
+    )
 
 
-def instants(condition: Condition) -> Iterable[int]:
-    """The fixed instants at which something can change."""
-    for node in nodes(condition):
-        begins = instant(node.get("since"))
-        if begins is not None:
-            yield int(begins)
-
-
-def references(condition: Condition) -> set[str]:
-    """The segments the condition asks for."""
-    return {node["segment"] for node in nodes(condition) if isinstance(node.get("segment"), str)}
+def nodes(part: Any) -> Iterator[Condition]:
+    """Every object in a part of a definition, in any order."""
+    if isinstance(part, dict):
+        yield part
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from nodes(inner)
