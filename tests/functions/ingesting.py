@@ -36,6 +36,7 @@ class Ingest:
 
     def __init__(self, embedded: EmbeddedPlatform, platform: Platform, clock: ManualClock) -> None:
         numbers = count(1)
+        self.platform = platform
         self.app = application(platform, lambda: f"id-{next(numbers)}")
         self.clock = clock
         self._embedded = embedded
