@@ -8,7 +8,7 @@ the measurement reads of the event: nothing, a number, a value's key, or `(recei
 
 import hashlib
 import json
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -208,7 +208,7 @@ def order(entry: Entry) -> tuple[int, int, str]:
 
 
 def _latest(settled: list[Entry], most: int | None) -> list[Entry]:
-    if most is None:
+    if most is None or len(settled) <= most:
         return settled
     left: dict[str | None, int] = {}
     kept = []
@@ -261,6 +261,18 @@ window never lets go of them.
 
 def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
     """What must be kept for answers from `start` on, and what is settled for good (`totals` without a far end only)."""
+    settled, recent = _divided(evidence, entries, start)
+    if evidence.keep == "totals" and evidence.far is None:
+        return recent, settled
+    chosen = KEEPERS[evidence.keep](settled, evidence.most)
+    return (sorted(chosen + recent, key=itemgetter(0)) if recent else chosen), []
+
+
+def _divided(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
+    """The entries that are still of use: those that every instant from `start` on sees, and those that come later."""
+    if not evidence.looked_back and not evidence.near:
+        gone = 0 if evidence.far is None else bisect_right(entries, start - evidence.far, key=itemgetter(0))
+        return list(entries[gone:]), []
     window = Window(evidence.far, evidence.near)
     settled: list[Entry] = []
     recent: list[Entry] = []
@@ -268,10 +280,7 @@ def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list
         begins, ends = window.active(entry)
         if ends > start and ends > begins:
             (settled if begins <= start else recent).append(entry)
-    if evidence.keep == "totals" and evidence.far is None:
-        return recent, settled
-    chosen = KEEPERS[evidence.keep](settled, evidence.most)
-    return (sorted(chosen + recent, key=itemgetter(0)) if recent else chosen), []
+    return settled, recent
 
 
 def visible_changes(entries: Iterable[Entry], start: int) -> list[int]:
