@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
-from cloudevents.conversion import to_binary
-from cloudevents.http import CloudEvent
 
+from emulator.functions import push
 from emulator.google_emulators import GoogleEmulators
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
@@ -37,12 +34,12 @@ PLATFORMS = ["embedded", pytest.param("google", marks=pytest.mark.google)]
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):
-    """What a platform has to keep its promises with. `subscribe` pushes the topic `contract` to an address."""
+    """What a platform has to keep its promises with. `subscribe` pushes the topic `contract` to a receiver."""
 
     store: Store
     bus: Bus
     catalog: Catalog
-    subscribe: Callable[[str], Awaitable[None]]
+    subscribe: Callable[[Receiver], Awaitable[None]]
 
 
 @pytest.fixture(params=PLATFORMS)
@@ -55,7 +52,7 @@ async def platform(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 async def receiver(platform: Platform) -> AsyncIterator[Receiver]:
     """The subscriber of the topic `contract`."""
     async with receiving() as receiver:
-        await platform.subscribe(receiver.url)
+        await platform.subscribe(receiver)
         yield receiver
 
 
@@ -63,16 +60,15 @@ async def receiver(platform: Platform) -> AsyncIterator[Receiver]:
 async def _embedded(folder: Path) -> AsyncIterator[Platform]:
     subscriptions = [Subscription(name="contract-receiver", topic=TOPIC, backoff_s=0.1, longest_backoff_s=1.0)]
     embedded = EmbeddedPlatform.open(folder, SystemClock(), subscriptions)
-    async with httpx.AsyncClient() as client:
 
-        async def subscribe(url: str) -> None:
-            async def deliver(_: Subscription, message: Message) -> int:
-                return await _pushed(client, url, message)
+    async def subscribe(receiver: Receiver) -> None:
+        async def deliver(_: Subscription, message: Message) -> int:
+            return await push(receiver.app, message)
 
-            await embedded.push_to(deliver)
+        await embedded.push_to(deliver)
 
-        yield Platform(store=embedded.store, bus=embedded.bus, catalog=embedded.catalog, subscribe=subscribe)
-        await embedded.close()
+    yield Platform(store=embedded.store, bus=embedded.bus, catalog=embedded.catalog, subscribe=subscribe)
+    await embedded.close()
 
 
 @asynccontextmanager
@@ -81,16 +77,9 @@ async def _google(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     project: str = request.getfixturevalue("project")
     google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
 
-    async def subscribe(url: str) -> None:
-        endpoints = admin.Endpoints(functions={"receiver": url}, archives={})
+    async def subscribe(receiver: Receiver) -> None:
+        endpoints = admin.Endpoints(functions={"receiver": receiver.url}, archives={})
         await admin.create(project, TOPOLOGY, endpoints, environment=emulators.environment)
 
     yield Platform(store=google.store, bus=google.bus, catalog=google.catalog, subscribe=subscribe)
     await google.close()
-
-
-async def _pushed(client: httpx.AsyncClient, url: str, message: Message) -> int:
-    time = datetime.fromtimestamp(message.time / 1000, UTC)
-    attributes = {"id": message.id, "type": message.type, "source": message.source, "time": time.isoformat()}
-    headers, body = to_binary(CloudEvent({**attributes, "datacontenttype": "application/json"}, message.data))
-    return (await client.post(url, headers=headers, content=body)).status_code

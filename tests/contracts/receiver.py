@@ -33,6 +33,7 @@ class Receiver:
     url: str
 
     def __init__(self) -> None:
+        self.app = Starlette(routes=[Route("/", self.take, methods=["POST"])])
         self.pushed: list[Pushed] = []
         self.answers: defaultdict[str, list[int]] = defaultdict(list)
         self._arrived = asyncio.Condition()
@@ -59,8 +60,7 @@ class Receiver:
 async def receiving() -> AsyncIterator[Receiver]:
     """A receiver on a free port of 127.0.0.1, until the block ends."""
     receiver = Receiver()
-    async with serving(Starlette(routes=[Route("/", receiver.take, methods=["POST"])])) as url:
-        receiver.url = url
+    async with serving(receiver.app) as receiver.url:
         yield receiver
 
 
