@@ -1,0 +1,183 @@
+"""Segue in one process on one address: the embedded platform, and in it the very functions that run in the cloud."""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import uvloop
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator import catalog, functions
+from emulator.control import Control
+from emulator.server import listening, serve
+from emulator.topology import function_of, topology
+from segue import entrypoint, telemetry, wiring
+from segue.adapters.embedded.platform import EmbeddedPlatform
+from segue.adapters.embedded.queue import Subscription
+from segue.adapters.system import SystemClock
+from segue.adapters.web import WebHttp
+from segue.catalogs import Catalogs
+from segue.domain.errors import Unavailable
+from segue.domain.message import Tick
+from segue.domain.time import SECOND, duration
+from segue.ports import Message, Ports
+from segue.settings import Settings
+from segue.wiring import Platform
+
+LONGEST_INTERVAL = 5 * SECOND
+"""A schedule's time comes round at least so often: nobody waits a minute for a tick at a laptop."""
+
+POLL_S = 0.01
+
+_logger = logging.getLogger(__name__)
+
+
+def run_embedded(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; `ready` hears the address once it answers. Port 0 takes a free one.
+
+    Raises Unavailable if the port or the data folder is in use or a file is damaged, and Rejected if the catalogue is
+    broken.
+    """
+    uvloop.run(_run(port, data, catalog_folder, ready))
+
+
+async def _run(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
+    definitions = catalog.load(catalog_folder)
+    with listening(port) as listener:
+        async with embedded(data, definitions) as app:
+            ready("http://{}:{}".format(*listener.getsockname()))
+            await serve(app, listener)
+
+
+@asynccontextmanager
+async def embedded(
+    data: Path, definitions: bytes, environment: Mapping[str, str] = os.environ
+) -> AsyncIterator[ASGIApp]:
+    """The platform of a data folder, at work with these definitions, as one app.
+
+    In the end what is under way is finished, and what waits is kept for the next time.
+    """
+    telemetry.start("WARNING")
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        opened = EmbeddedPlatform.open(data, clock, [*_subscriptions()])
+        stack.push_async_callback(opened.close)
+        settings = _settings(data, environment)
+        http = WebHttp(allow_private=settings.allow_private_destinations)
+        stack.push_async_callback(http.close)
+        ports = Ports(
+            store=opened.store,
+            bus=opened.bus,
+            archive=opened.archive,
+            catalog=opened.catalog,
+            http=http,
+            clock=clock,
+        )
+        await ports.catalog.publish(definitions)
+        platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock))
+        wiring.use(platform)
+        stack.callback(wiring.use, None)
+        host = Host(platform, opened)
+        await opened.push_to(host.deliver)
+        stack.push_async_callback(opened.stop_pushing)
+        for schedule in topology()["schedules"].values():
+            stack.callback(asyncio.create_task(_keep(schedule, ports)).cancel)
+        yield host
+
+
+class Host:
+    """The one address, as the load balancer has it: paths decide the function. What is no function's is the host's own.
+
+    Messages reach the functions by `deliver`, as push subscriptions would bring them.
+    """
+
+    def __init__(self, platform: Platform, opened: EmbeddedPlatform) -> None:
+        self._archive = platform.ports.archive
+        self._bus = opened.bus
+        self._functions = functions.apps()
+        control = Control(platform.ports, platform.catalogs, self._settle)
+        self._own = Starlette(routes=control.routes(), exception_handlers=entrypoint.exception_handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        function = function_of(scope["path"])
+        await (self._functions[function] if function else self._own)(scope, receive, send)
+
+    async def deliver(self, subscription: Subscription, message: Message) -> int:
+        """Hand a message to the function or the archive that the topology names; the answer's status."""
+        wanted = _subscribed()[subscription.name]
+        if "function" in wanted:
+            return await functions.push(self._functions[wanted["function"]], message)
+        await self._archive.append(wanted["archive"], [message])
+        return HTTPStatus.NO_CONTENT
+
+    async def _settle(self, _ticks: Sequence[Tick]) -> None:
+        """Wait until every queue is empty; what a tick led to went through them before the tick was done with."""
+        while not await self._bus.empty():  # noqa: ASYNC110  (the queues tell nobody that they are empty)
+            await asyncio.sleep(POLL_S)
+
+
+@cache
+def _subscribed() -> Mapping[str, Mapping[str, str]]:
+    """The topology's subscriptions; one of every destination stands for those of all."""
+    found = topology()
+    return {**found["subscriptions"], **found["destinations"]["subscriptions"]}
+
+
+def _subscriptions() -> Iterator[Subscription]:
+    push = topology()["push"]
+    for name, subscription in _subscribed().items():
+        yield Subscription(
+            name=name,
+            topic=subscription["topic"].format(destination="*"),
+            attempts=push["dead_letter"]["after_attempts"],
+            backoff_s=duration(push["minimum_backoff"]) / SECOND,
+            longest_backoff_s=duration(push["maximum_backoff"]) / SECOND,
+            retention_ms=duration(push["retention"]),
+        )
+
+
+def _settings(data: Path, environment: Mapping[str, str]) -> Settings:
+    """The environment's settings, with the laptop's where it says nothing: webhooks may go to the laptop itself."""
+    laptop = {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true", "SEGUE_PROFILE_SECRET": _profile_secret(data)}
+    return Settings.from_environment({**laptop, **environment, "SEGUE_PLATFORM": "embedded", "SEGUE_DATA": str(data)})
+
+
+def _profile_secret(data: Path) -> str:
+    """The secret that lies in the data folder, made at the first start: all document ids are derived with it."""
+    file = data / "profile.secret"
+    if not file.exists():
+        written = data / "profile.secret.new"
+        with open(written, "w", opener=partial(os.open, mode=0o600)) as new:
+            new.write(secrets.token_hex(32))
+            new.flush()
+            os.fsync(new.fileno())
+        written.replace(file)
+    return file.read_text()
+
+
+async def _keep(schedule: Mapping[str, Any], ports: Ports) -> None:
+    """Publish a schedule's message whenever its time has come."""
+    interval = min(duration(schedule["every"]), LONGEST_INTERVAL) / SECOND
+    while True:
+        message = Message(
+            id=uuid4().hex,
+            type=schedule["type"],
+            source=schedule["source"],
+            time=ports.clock.now(),
+            data=msgspec.json.encode(schedule["data"]),
+        )
+        try:
+            await ports.bus.publish(schedule["topic"], [message])
+        except Unavailable as error:
+            _logger.warning("the schedule of %s: %s", schedule["topic"], error)
+        await ports.clock.sleep(interval)
