@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import random
 import signal
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,15 +14,7 @@ import msgspec
 
 from emulator.client import DEMO_WRITE_KEY
 from segue.domain.event import Json
-
-ROOT = Path(__file__).resolve().parents[2]
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from emulator.host import run_embedded
-run_embedded(int(sys.argv[1]), Path(sys.argv[2]), Path("infra/catalog"), print)
-"""
+from tests.journeys.running import ROOT, SEGUE
 
 ANSWERED_WITHIN_S = 60.0
 
@@ -33,7 +24,7 @@ class Segue:
 
     def __init__(self, port: int, data: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-c", PROGRAM, str(port), str(data)]
+        self._command = [SEGUE, "run", "--port", str(port), "--data", str(data), "--catalog", "infra/catalog"]
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
