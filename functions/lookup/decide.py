@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from functions.lookup.lookup import Answer, Lookup
 from segue.catalogs import Compiled
@@ -42,23 +43,22 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What fills a slot, and why; `segment` is the one that was decisive."""
+    """What fills a slot, and why; `segment` is the one that was decisive.
+
+    `includes_after` is said where `after` was asked: whether its message is included.
+    """
 
     content: Content | None
     variant: str | None
     reason: Reason
     segment: str | None = None
-
-
-class Decisions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A decision for each slot. `includes_after` is said where `after` was asked: whether its message is included."""
-
-    slots: Mapping[str, Decision]
     includes_after: bool | None = None
 
 
-async def decide(question: Question, key: str, compiled: Compiled, lookup: Lookup, deadline: float) -> Decisions:
-    """The decisions, at `deadline` (on the event loop's clock) at the latest, with the best that is known by then."""
+async def decide(
+    question: Question, key: str, compiled: Compiled, lookup: Lookup, deadline: float
+) -> Mapping[str, Decision]:
+    """A decision for each slot: at `deadline` (the event loop's clock) at the latest, from the best known by then."""
     answer: Answer | None = None
     failure: Reason | None = None
     try:
@@ -69,11 +69,9 @@ async def decide(question: Question, key: str, compiled: Compiled, lookup: Looku
         failure = "deadline"
     except Unavailable:
         failure = "store_unavailable"
-    slots = compiled.catalog.slots
-    return Decisions(
-        slots={name: _decision(slots.get(name), answer, failure) for name in question.slots},
-        includes_after=None if question.after is None else answer is not None and answer.includes,
-    )
+    includes_after = None if question.after is None else answer is not None and answer.includes
+    decisions = {name: _decision(compiled.catalog.slots.get(name), answer, failure) for name in question.slots}
+    return {name: replace(decision, includes_after=includes_after) for name, decision in decisions.items()}
 
 
 async def _answers(question: Question, key: str, compiled: Compiled, lookup: Lookup) -> AsyncIterator[Answer]:

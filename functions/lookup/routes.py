@@ -113,8 +113,7 @@ class Endpoint:
         _admit(request, compiled)
         ((kind, value),) = question.profile.items()
         profile = asked.profile(kind, value)
-        decisions = await decide(question, self._key(profile), compiled, self._lookup, deadline)
-        return _json({"profile": str(profile), **msgspec.to_builtins(decisions)})
+        return _json(await decide(question, self._key(profile), compiled, self._lookup, deadline))
 
     def _key(self, profile: ProfileRef) -> str:
         return profile_key(self._settings.profile_secret, profile)

@@ -84,7 +84,7 @@ async def decided(client: httpx.AsyncClient, **fields: Any) -> Any:
 
 async def hero(client: httpx.AsyncClient, **fields: Any) -> tuple[str, str]:
     """The variant of the homepage's hero, and the reason."""
-    decision = (await decided(client, **fields))["slots"]["homepage-hero"]
+    decision = (await decided(client, **fields))["homepage-hero"]
     return decision["variant"], decision["reason"]
 
 
@@ -314,19 +314,12 @@ async def test_the_first_variant_whose_segment_holds_the_visitor_fills_the_slot(
     assert await hero(site.http) == ("welcome", "targeting_match")
     await site.happens("ann", "Video Content Playing", progress=0.8)
     assert await decided(site.http) == {
-        "profile": "anonymous_id:ann",
-        "slots": {
-            "homepage-hero": {
-                "content": {
-                    "block": "hero",
-                    "headline": "Your favourite is waiting in the cart",
-                    "link": "/cart",
-                },
-                "variant": "complete-your-order",
-                "reason": "targeting_match",
-                "segment": "high-purchase-intent",
-            }
-        },
+        "homepage-hero": {
+            "content": {"block": "hero", "headline": "Your favourite is waiting in the cart", "link": "/cart"},
+            "variant": "complete-your-order",
+            "reason": "targeting_match",
+            "segment": "high-purchase-intent",
+        }
     }
 
 
@@ -337,7 +330,7 @@ async def test_a_visitor_in_no_variants_segment_gets_the_default_content(site: S
 
 
 async def test_an_unknown_visitor_gets_the_default_content(site: Site) -> None:
-    decision = (await decided(site.http))["slots"]["homepage-hero"]
+    decision = (await decided(site.http))["homepage-hero"]
     assert decision == {
         "content": {"block": "hero", "headline": "New arrivals this week", "link": "/collections/new"},
         "variant": "default",
@@ -346,7 +339,7 @@ async def test_an_unknown_visitor_gets_the_default_content(site: Site) -> None:
 
 
 async def test_a_slot_that_does_not_exist_spoils_no_other(site: Site) -> None:
-    slots = (await decided(site.http, slots=["homepage-hero", "nowhere"]))["slots"]
+    slots = await decided(site.http, slots=["homepage-hero", "nowhere"])
     assert slots["homepage-hero"]["reason"] == "unknown_visitor"
     assert slots["nowhere"] == {"content": None, "variant": None, "reason": "unknown_slot"}
 
@@ -359,8 +352,8 @@ async def test_a_store_that_never_answers_does_not_hold_up_a_decision(site: Site
 async def test_a_store_that_never_answers_does_not_hold_up_one_that_waits_for_an_event_either(site: Site) -> None:
     async with site.instance(Answering(never)) as client:
         answer = await decided(client, deadline_ms=50, after="event-1")
-        assert answer["slots"]["homepage-hero"]["reason"] == "deadline"
-        assert answer["includes_after"] is False
+        assert answer["homepage-hero"]["reason"] == "deadline"
+        assert answer["homepage-hero"]["includes_after"] is False
 
 
 async def test_a_store_that_is_down_leaves_the_default_content(site: Site) -> None:
@@ -390,8 +383,8 @@ async def test_a_decision_after_an_event_that_was_evaluated_includes_it(site: Si
     watched = await site.happens("ann", "Video Content Playing", updated=False, progress=0.8)
     assert await hero(site.http) == ("welcome", "targeting_match")
     answer = await decided(site.http, after=watched)
-    assert answer["slots"]["homepage-hero"]["variant"] == "complete-your-order"
-    assert answer["includes_after"] is True
+    assert answer["homepage-hero"]["variant"] == "complete-your-order"
+    assert answer["homepage-hero"]["includes_after"] is True
 
 
 async def test_a_decision_waits_for_the_event(site: Site) -> None:
@@ -403,7 +396,7 @@ async def test_a_decision_waits_for_the_event(site: Site) -> None:
         site.clock.advance(100)
         await asyncio.sleep(0.01)
     answer = await waiting
-    assert (answer["includes_after"], answer["slots"]["homepage-hero"]["variant"]) == (True, "welcome")
+    assert (answer["homepage-hero"]["includes_after"], answer["homepage-hero"]["variant"]) == (True, "welcome")
 
 
 async def test_at_the_deadline_the_best_that_is_known_decides_and_says_what_it_lacks(site: Site) -> None:
@@ -416,8 +409,8 @@ async def test_at_the_deadline_the_best_that_is_known_decides_and_says_what_it_l
     async with site.instance(Answering(at_once)) as client:
         await decided(client)
         answer = await decided(client, after="event-2", deadline_ms=1)
-        assert answer["includes_after"] is False
-        assert answer["slots"]["homepage-hero"]["reason"] == "targeting_match"
+        assert answer["homepage-hero"]["includes_after"] is False
+        assert answer["homepage-hero"]["reason"] == "targeting_match"
 
 
 async def test_what_was_known_before_the_store_went_down_decides(site: Site) -> None:
@@ -435,8 +428,8 @@ async def test_what_was_known_before_the_store_went_down_decides(site: Site) -> 
             site.clock.advance(100)
             await asyncio.sleep(0.01)
         answer = await waiting
-        assert answer["includes_after"] is False
-        assert answer["slots"]["homepage-hero"]["reason"] == "targeting_match"
+        assert answer["homepage-hero"]["includes_after"] is False
+        assert answer["homepage-hero"]["reason"] == "targeting_match"
 
 
 async def test_a_visitor_whose_first_event_is_not_there_in_time_is_not_called_unknown(site: Site) -> None:
@@ -500,4 +493,4 @@ async def test_a_question_that_is_none_is_refused_and_the_next_one_answered(site
 async def test_an_odd_identifier_names_a_visitor_nobody_knows(site: Site) -> None:
     for visitor in ("a/b", "..", "__x__", "é", "e\u0301", "null", "\u202e", "🙂", "i" * 256):
         answer = await site.http.post("/v1/decide", json=question(visitor))
-        assert (answer.status_code, answer.json()["slots"]["homepage-hero"]["reason"]) == (200, "unknown_visitor")
+        assert (answer.status_code, answer.json()["homepage-hero"]["reason"]) == (200, "unknown_visitor")
