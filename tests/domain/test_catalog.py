@@ -85,7 +85,11 @@ def test_an_empty_catalogue_is_a_catalogue() -> None:
         ({"segments": {"Buyer!": {}}}, "segments.Buyer!", "expected an id of lower-case letters"),
         ({"segments": {"buyer": "Order Completed"}}, "segments.buyer", "expected a mapping, found 'Order Completed'"),
         ({"sources": source(trusts_user_id="yes")}, "sources.shop.trusts_user_id", "expected true or false"),
-        ({"sources": source(write_keys=["secret"])}, "sources.shop.write_keys[0]", "expected to match"),
+        (
+            {"sources": source(write_keys=["secret"])},
+            "sources.shop.write_keys[0]",
+            "expected the SHA-256 of a key, 64 hex digits in lower case, found another text",
+        ),
         (
             {"sources": source(secret_keys=[key_hash(key) for key in "abc"])},
             "sources.shop.secret_keys",
@@ -99,7 +103,7 @@ def test_an_empty_catalogue_is_a_catalogue() -> None:
         ({"sources": source(rate={"per_second": 0, "burst": 1})}, "sources.shop.rate.per_second", "greater than"),
         ({"sources": source(rate={"per_second": True, "burst": 1})}, "sources.shop.rate.per_second", "whole number"),
         *(
-            ({"sources": source(origins=[origin])}, "sources.shop.origins[0]", "expected to match")
+            ({"sources": source(origins=[origin])}, "sources.shop.origins[0]", "expected an origin such as")
             for origin in ("*", "null", "shop.example.com", "https://shop.example.com/", "https://SHOP.example.com")
         ),
         *(

@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, ErrorDetails
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
@@ -39,15 +39,26 @@ def _web_address(url: str) -> str:
     return url
 
 
-Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){0,62}$")]
-"""Lower-case letters, digits and single hyphens: safe in addresses, topics and logs."""
+_ID = r"^[a-z0-9](-?[a-z0-9]){0,62}$"
+_KEY_HASH = r"^[0-9a-f]{64}$"
+_SIGNING_NAME = r"^[A-Za-z0-9_-]{1,64}$"
+_ORIGIN = r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
+
+_MEANINGS = {
+    _ID: "an id of lower-case letters, digits and single hyphens",
+    _KEY_HASH: "the SHA-256 of a key, 64 hex digits in lower case",
+    _SIGNING_NAME: "the name of a secret: letters, digits, _ and -",
+    _ORIGIN: "an origin such as https://shop.example.com, in lower case and without a path",
+}
+"""What a text is that matches the pattern."""
+
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=_ID)]
+"""Safe in addresses, topics and logs."""
 
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-KeyHash: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-SecretName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Origin: TypeAlias = Annotated[
-    str, StringConstraints(pattern=r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")
-]
+KeyHash: TypeAlias = Annotated[str, StringConstraints(pattern=_KEY_HASH)]
+SecretName: TypeAlias = Annotated[str, StringConstraints(pattern=_SIGNING_NAME)]
+Origin: TypeAlias = Annotated[str, StringConstraints(pattern=_ORIGIN)]
 """Scheme, host and port exactly as a browser's `Origin` header gives them."""
 
 Url: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]
@@ -164,7 +175,7 @@ class Catalog(Part):
 _EXPECTED = {
     "missing": "expected a value, found nothing",
     "extra_forbidden": "expected no such field",
-    "too_long": f"expected at most {LIVE_KEYS} keys",
+    "too_long": f"expected at most {LIVE_KEYS} keys, found more",
     "too_short": "expected at least one item",
     "dict_type": "expected a mapping",
     "model_type": "expected a mapping",
@@ -175,7 +186,7 @@ _EXPECTED = {
 }
 """What is said for the kinds of pydantic's errors that it words for programmers; the rest keep its words."""
 
-_COMPLETE = {"missing", "extra_forbidden", "value_error"}
+_COMPLETE = {"missing", "extra_forbidden", "too_long", "value_error"}
 """Kinds whose message says already what was found."""
 
 
@@ -207,7 +218,7 @@ def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
     try:
         catalog = Catalog.model_validate(documents)
     except ValidationError as error:
-        return [_problem(detail["type"], detail["loc"], detail["msg"], detail["input"]) for detail in error.errors()]
+        return [_problem(detail) for detail in error.errors(include_url=False)]
     return [*_unknown_segments(catalog), *_repeated_names(catalog), *_shared_keys(catalog)]
 
 
@@ -225,14 +236,20 @@ def _owner(key: str, sources: Iterable[tuple[str, Source, Keys]]) -> tuple[str, 
     return owners[0] if owners else None
 
 
-def _problem(kind: str, location: tuple[str | int, ...], message: str, found: object) -> Problem:
+def _problem(detail: ErrorDetails) -> Problem:
+    kind, location, found = detail["type"], detail["loc"], _shown(detail["input"])
     if location and location[-1] == "[key]":
-        return Problem(written(location[:-1]), "expected an id of lower-case letters, digits and single hyphens")
-    expected = _EXPECTED.get(kind, message)
+        return Problem(written(location[:-1]), f"expected {_MEANINGS[_ID]}")
     if kind in _COMPLETE:
-        return Problem(written(location), expected.removeprefix("Value error, "))
-    expected = expected.replace("Input should", "expected to").replace("String should", "expected to")
-    return Problem(written(location), f"{expected}, found {_shown(found)}")
+        return Problem(written(location), _EXPECTED.get(kind, detail["msg"].removeprefix("Value error, ")))
+    if kind == "string_pattern_mismatch":
+        pattern = detail["ctx"]["pattern"]
+        found = "another text" if pattern == _KEY_HASH else found  # it may be the key itself
+        return Problem(written(location), f"expected {_MEANINGS[pattern]}, found {found}")
+    expected = _EXPECTED.get(
+        kind, detail["msg"].replace("Input should", "expected to").replace("String should", "expected to")
+    )
+    return Problem(written(location), f"{expected}, found {found}")
 
 
 def _shown(found: object) -> str:
