@@ -1,0 +1,199 @@
+"""The real use cases with one bug planted in each: what the simulation must be able to see."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from functions.deliver import webhook
+from functions.deliver.deliver import Deliverer
+from functions.evaluate.evaluate import Evaluator
+from functions.evaluate.fold import Folded, Work, folded
+from functions.tick.tick import Ticker
+from functions.update.update import Updater
+from segue.catalogs import Catalogs, Compiled
+from segue.domain import document, rules
+from segue.domain.catalog import Catalog
+from segue.domain.document import StateDocument
+from segue.domain.errors import Conflict, Unavailable
+from segue.domain.message import DeliveryDue, MembershipChanged
+from segue.domain.profile import shard_of
+from segue.domain.time import MINUTE
+from segue.ports import ABSENT, Document, Ports, Write
+from tests.simulation.deployment import Variant
+
+
+class Planted(Evaluator):
+    """Evaluate's steps one by one, so that a bug is one step left out or misplaced."""
+
+    async def _fold_once(self, work: Work) -> None:
+        stored, before = await self._read(work.key)
+        after = await self._folded(work, before)
+        if after:
+            await self._commit(work.key, stored, after)
+            await self._publish(after.document.outbox)
+
+    async def _read(self, key: str) -> tuple[Document | None, StateDocument | None]:
+        stored = await self._ports.store.get(document.state_path(key))
+        return stored, document.decode_state(stored.data) if stored else None
+
+    async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
+        compiled = await self._catalogue_for(before)
+        await self._publish(before.outbox if before else ())
+        return folded(work, before, compiled, self._largest_document)
+
+    async def _commit(self, key: str, stored: Document | None, after: Folded) -> None:
+        await self._write(key, after, stored.version if stored else ABSENT)
+
+    async def _write(self, key: str, after: Folded, expects: str | None) -> None:
+        path, shard = document.state_path(key), shard_of(key, after.document.imported)
+        await self._ports.store.commit([Write(path=path, data=after.data, expects=expects, due=after.due, shard=shard)])
+
+
+class ClearsTheOutboxUnpublished(Planted):
+    async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
+        return folded(work, before, await self._catalogue_for(before), self._largest_document)
+
+
+class AcknowledgesBeforePublishing(Planted):
+    async def _publish(self, outbox: Iterable[MembershipChanged]) -> None:
+        try:
+            await super()._publish(outbox)
+        except Unavailable:
+            return
+
+
+class RepublishesOnlyWithNewEvents(Planted):
+    async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
+        after = folded(work, before, await self._catalogue_for(before), self._largest_document)
+        await self._publish(before.outbox if after and before else ())
+        return after
+
+
+class NeverComparesBeforeItSets(Planted):
+    async def _write(self, key: str, after: Folded, expects: str | None) -> None:  # noqa: ARG002  # the bug
+        await super()._write(key, after, None)
+
+
+class ClearsTheOutboxOnceItIsPublished(Planted):
+    """Without a precondition: whatever was written since is undone."""
+
+    async def _publish(self, outbox: Iterable[MembershipChanged]) -> None:
+        await super()._publish(outbox)
+        for entry in outbox:
+            _, now = await self._read(entry.key)
+            if now and now.outbox:
+                await self._cleared(entry.key, now)
+
+    async def _cleared(self, key: str, now: StateDocument) -> None:
+        cleared = msgspec.structs.replace(now, outbox=(), rev=now.rev + 1)
+        due = rules.decode(now.state).due
+        await self._write(key, Folded(cleared, document.encode(cleared), due), None)
+
+
+class TriesAgainWithoutReading(Planted):
+    async def _commit(self, key: str, stored: Document | None, after: Folded) -> None:
+        try:
+            await super()._commit(key, stored, after)
+        except Conflict:
+            now, _ = await self._read(key)
+            await super()._commit(key, now, after)
+
+
+class ForgetsMessageIds(Planted):
+    async def _read(self, key: str) -> tuple[Document | None, StateDocument | None]:
+        stored, before = await super()._read(key)
+        if before is None:
+            return stored, before
+        state = msgspec.structs.replace(rules.decode(before.state), ids=b"")
+        return stored, msgspec.structs.replace(before, state=rules.encode(state))
+
+
+class FoldsAtTheWallClock(Planted):
+    async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
+        return await super()._folded(msgspec.structs.replace(work, at=self._ports.clock.now()), before)
+
+
+class BelievesWhatItMeantToPublish(Planted):
+    """Remembers entries as published whether they were or not."""
+
+    async def _publish(self, outbox: Iterable[MembershipChanged]) -> None:
+        entries = tuple(outbox)
+        try:
+            await super()._publish(entries)
+        finally:
+            self._published.update((entry.key, entry) for entry in entries)
+
+
+class FoldsWithAnOldCatalogue(Planted):
+    async def _catalogue_for(self, before: StateDocument | None) -> Compiled:  # noqa: ARG002  # the bug
+        return await self._catalogs.current()
+
+
+class WritesEverySnapshot(Updater):
+    async def _write_if_newer(self, changed: MembershipChanged) -> None:
+        path = document.profile_path(changed.key)
+        public = document.PublicProfile(
+            profile=changed.profile,
+            seq=changed.seq,
+            catalog=changed.catalog,
+            at=changed.at,
+            known_until=changed.known_until,
+            memberships=changed.memberships,
+        )
+        await self._ports.store.commit([Write(path=path, data=document.encode(public))])
+
+
+class TicksAheadOfTime(Ticker):
+    async def _tell(self, shard: int, until: int) -> None:
+        await super()._tell(shard, until + 10 * MINUTE)
+
+
+class DropsWhatFails(Deliverer):
+    async def _postpone(self, delivery: DeliveryDue, reason: str) -> None:  # noqa: ARG002  # the bug
+        return
+
+
+class NamesEachAttempt(Deliverer):
+    async def _post(self, catalog: Catalog, delivery: DeliveryDue, now: int) -> None:
+        content = webhook.body(delivery)
+        headers = dict(webhook.headers(delivery, content, "", now))
+        headers["Idempotency-Key"] += f":{delivery.attempt}"
+        url = catalog.destinations[delivery.destination].webhook.url
+        webhook.expect_success(await self._ports.http.post(url, content, headers, 5.0))
+
+
+class DeliversOnlyWhatIsNew(Deliverer):
+    """Takes a transition for outdated when a later one of the profile was seen."""
+
+    def __init__(self, ports: Ports, catalogs: Catalogs, secrets: Mapping[str, str]) -> None:
+        super().__init__(ports, catalogs, secrets)
+        self._seen: dict[str, int] = {}
+
+    async def _post(self, catalog: Catalog, delivery: DeliveryDue, now: int) -> None:
+        newest = self._seen.get(delivery.key, 0)
+        self._seen[delivery.key] = max(newest, delivery.transition.seq)
+        if delivery.transition.seq >= newest:
+            await super()._post(catalog, delivery, now)
+
+
+NO_BUG = Variant("evaluate's steps, in order", evaluator=Planted)
+
+BUGS: Sequence[Variant] = (
+    Variant("clears the outbox unpublished", evaluator=ClearsTheOutboxUnpublished),
+    Variant(
+        "clears the outbox without a precondition once it is published", evaluator=ClearsTheOutboxOnceItIsPublished
+    ),
+    Variant("acknowledges before publishing", evaluator=AcknowledgesBeforePublishing),
+    Variant("publishes the outbox again only with new events", evaluator=RepublishesOnlyWithNewEvents),
+    Variant("takes for published what was only meant to be", evaluator=BelievesWhatItMeantToPublish),
+    Variant("writes without a precondition", evaluator=NeverComparesBeforeItSets),
+    Variant("tries again without reading again", evaluator=TriesAgainWithoutReading),
+    Variant("forgets the ids of messages", evaluator=ForgetsMessageIds),
+    Variant("folds at its own clock", evaluator=FoldsAtTheWallClock),
+    Variant("folds with a catalogue older than the state's", evaluator=FoldsWithAnOldCatalogue),
+    Variant("writes every snapshot, old ones too", updater=WritesEverySnapshot),
+    Variant("ticks ahead of time", ticker=TicksAheadOfTime),
+    Variant("drops what a destination does not take", deliverer=DropsWhatFails),
+    Variant("names each attempt anew", deliverer=NamesEachAttempt),
+    Variant("delivers only what is newest", deliverer=DeliversOnlyWhatIsNew),
+)

@@ -1,0 +1,191 @@
+"""The ports, simulated: shared stores and topics, and for each instance its own, faulty way to them."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from segue.domain.errors import Conflict, Unavailable
+from segue.domain.profile import SHARDS
+from segue.ports import ABSENT, Document, Message, Ports, PublishedCatalog, SegmentSize, Write
+from tests.simulation.world import Instance, World
+
+Watcher = Callable[[Write, bytes | None], None]
+"""Told of each write as it takes effect, with the data it replaces."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    document: Document
+    due: int | None
+    shard: int
+
+
+class Cloud:
+    """What all instances share: documents, topics, the catalogue, and the receivers of webhooks."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.documents: dict[str, Stored] = {}
+        self.versions = 0
+        self.published: dict[str, list[Message]] = {}
+        self.subscribers: dict[str, list[Callable[[Message], None]]] = {}
+        self.catalog: PublishedCatalog | None = None
+        self.receiver: Callable[[str, bytes, Mapping[str, str]], int] = lambda *_: 200
+        self.on_write: list[Watcher] = []
+        self.on_publish: list[Callable[[str, Message], None]] = []
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            stored = self.documents.get(write.path)
+            found = stored.document.version if stored else ABSENT
+            if write.expects is not None and write.expects != found:
+                raise Conflict(f"{write.path}: expected version {write.expects!r}, found {found!r}")
+        for write in writes:
+            self._write(write)
+
+    def _write(self, write: Write) -> None:
+        replaced = self.documents.pop(write.path, None)
+        self.versions += 1
+        if write.data is not None:
+            document = Document(data=write.data, version=str(self.versions))
+            self.documents[write.path] = Stored(document, write.due, write.shard)
+        for watch in self.on_write:
+            watch(write, replaced.document.data if replaced else None)
+
+    def get(self, path: str) -> Document | None:
+        stored = self.documents.get(path)
+        return stored.document if stored else None
+
+    def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
+        found = [
+            (stored.due, path.removeprefix(f"{collection}/"))
+            for path, stored in self.documents.items()
+            if path.startswith(f"{collection}/") and stored.shard == shard and stored.due is not None
+        ]
+        return [key for due, key in sorted(found) if due <= until][:limit]
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.published.setdefault(topic, []).append(message)
+            for watch in self.on_publish:
+                watch(topic, message)
+            for subscriber in self.subscribers.get(topic, ()):
+                subscriber(message)
+
+    def collection(self, name: str) -> Iterator[tuple[str, bytes]]:
+        for path in sorted(self.documents):
+            if path.startswith(f"{name}/"):
+                yield path.removeprefix(f"{name}/"), self.documents[path].document.data
+
+    def ports(self, instance: Instance) -> Ports:
+        """This instance's way to all of it. Nothing here reads the archive."""
+        return Ports(
+            store=SimulatedStore(self, instance),
+            bus=SimulatedBus(self, instance),
+            archive=NoArchive(),
+            catalog=SimulatedCatalog(self, instance),
+            http=SimulatedHttp(self, instance),
+            clock=SimulatedClock(self.world, instance),
+        )
+
+
+class SimulatedStore:
+    def __init__(self, cloud: Cloud, instance: Instance) -> None:
+        self._cloud = cloud
+        self._instance = instance
+
+    async def get(self, path: str) -> Document | None:
+        found: Document | None = await self._call(f"get {path}", lambda: self._cloud.get(path))
+        return found
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        await self._call(f"commit {' '.join(write.path for write in writes)}", lambda: self._cloud.commit(writes))
+
+    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
+        """A tick asks every shard, and is over only when every answer came: each alone fails rarely."""
+        keys: Sequence[str] = await self._call(
+            f"due {shard}", lambda: self._cloud.due(collection, shard, until, limit), risk=1 / SHARDS
+        )
+        return keys
+
+    async def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
+        raise NotImplementedError(f"no function scans {collection}")
+        yield
+
+    async def _call(self, name: str, effect: Callable[[], Any], risk: float = 1.0) -> Any:
+        return await self._cloud.world.call(self._instance, name, effect, risk)
+
+
+class SimulatedBus:
+    def __init__(self, cloud: Cloud, instance: Instance) -> None:
+        self._cloud = cloud
+        self._instance = instance
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Each message is its own call: on an error, any of them may have been published."""
+        for message in messages:
+            effect = partial(self._cloud.publish, topic, [message])
+            await self._cloud.world.call(self._instance, f"publish {topic} {message.id}", effect)
+
+
+class SimulatedCatalog:
+    def __init__(self, cloud: Cloud, instance: Instance) -> None:
+        self._cloud = cloud
+        self._instance = instance
+
+    async def current(self) -> PublishedCatalog | None:
+        found: PublishedCatalog | None = await self._cloud.world.call(
+            self._instance, "catalog", lambda: self._cloud.catalog
+        )
+        return found
+
+    async def publish(self, data: bytes) -> PublishedCatalog:
+        raise NotImplementedError(f"no function publishes a catalogue ({len(data)} bytes)")
+
+
+class SimulatedHttp:
+    def __init__(self, cloud: Cloud, instance: Instance) -> None:
+        self._cloud = cloud
+        self._instance = instance
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> int:
+        """An answer of 0 is none at all, in the time given."""
+        status: int = await self._cloud.world.call(
+            self._instance,
+            f"post {url} {headers['Idempotency-Key']}",
+            lambda: self._cloud.receiver(url, body, headers),
+        )
+        if status == 0:
+            await self._cloud.world.sleep(self._instance, timeout_s)
+            raise Unavailable(f"{url} did not answer")
+        return status
+
+
+class SimulatedClock:
+    """The instance's own clock, as wrong as it is."""
+
+    def __init__(self, world: World, instance: Instance) -> None:
+        self._world = world
+        self._instance = instance
+
+    def now(self) -> int:
+        return self._world.now + self._instance.skew
+
+    async def sleep(self, seconds: float) -> None:
+        await self._world.sleep(self._instance, seconds)
+
+
+class NoArchive:
+    async def append(self, topic: str, messages: Sequence[Message]) -> None:
+        raise NotImplementedError(f"no function archives {len(messages)} messages of {topic}")
+
+    async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
+        raise NotImplementedError(f"no function of the simulation asks for sizes at {at}")
+
+    async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
+        raise NotImplementedError(f"no function of the simulation asks for {message_ids} of {key}")
+
+    async def read(self, topic: str) -> AsyncIterator[Message]:
+        raise NotImplementedError(f"no function reads {topic}")
+        yield

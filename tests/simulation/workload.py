@@ -1,0 +1,158 @@
+"""What the simulated world is given to do: a catalogue, visitors, an import, ticks, and a destination's moods."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from segue.domain.errors import Unavailable
+from segue.domain.event import Event
+from segue.domain.message import EVENTS, EVENTS_RECEIVED, TICK, TICKS, ClockName, EventsReceived, Tick
+from segue.domain.profile import ProfileRef, profile_key
+from segue.domain.time import MINUTE, SECOND
+from segue.ports import Bus, Message, PublishedCatalog
+from tests.simulation.ports import Cloud
+from tests.simulation.world import Instance, World
+
+GRACE = 10 * SECOND
+STORM = 25 * MINUTE
+"""So short that nothing is folded more than the lateness (an hour) after a newer event."""
+
+PROFILES = tuple(ProfileRef("anonymous_id", name) for name in ("ada", "bob", "cleo"))
+IMPORTED = ProfileRef("user_id", "42")
+
+SEGMENTS: Mapping[str, Any] = {
+    "viewer": {"when": {"did": "Product Viewed", "count": {"ge": 2}, "within": "10m"}},
+    "intent": {
+        "when": {
+            "together": {
+                "within": "10m",
+                "of": [{"did": "Video Content Playing", "where": {"progress": {"gt": 0.75}}}, {"did": "Product Added"}],
+            }
+        },
+        "stays": "2h",
+        "until": {"did": "Order Completed", "within": "2h"},
+    },
+    "abandoner": {
+        "when": {"absent": {"after": "Product Added", "without": "Order Completed", "for": "5m", "within": "3h"}}
+    },
+    "buyer": {"when": {"did": "Order Completed", "within": "1h"}},
+    "spender": {"when": {"aggregate": {"of": "Order Completed", "sum": "revenue", "within": "2h", "is": {"ge": 100}}}},
+    "undecided": {"when": {"all": [{"segment": "viewer"}, {"not": {"segment": "buyer"}}]}},
+}
+LATER_SEGMENTS = {name: SEGMENTS[name] for name in SEGMENTS if name != "spender"} | {
+    "quiet": {"when": {"not": {"did": "Product Viewed", "count": {"ge": 2}, "within": "10m"}}},
+}
+"""The second version: one segment less, and one more that needs nothing new measured."""
+
+DESTINATIONS: Mapping[str, Any] = {
+    "crm": {"webhook": {"url": "https://crm.example/segue", "secret": "hook"}},
+    "ads": {"webhook": {"url": "https://ads.example/segue", "secret": "hook"}, "segments": ["viewer", "buyer"]},
+}
+
+EVENT_NAMES = ("Product Viewed", "Product Viewed", "Product Added", "Order Completed", "Video Content Playing")
+
+
+def catalogue(version: int) -> PublishedCatalog:
+    segments = SEGMENTS if version == 1 else LATER_SEGMENTS
+    named = {name: {"name": name, **segment} for name, segment in segments.items()}
+    documents = {"segments": named, "destinations": DESTINATIONS, "settings": {"grace": "10s"}}
+    return PublishedCatalog(version=version, data=msgspec.json.encode(documents))
+
+
+class Workload:
+    """Offers the world what happens outside of Segue, and keeps the log's own clock for the import."""
+
+    def __init__(self, world: World, cloud: Cloud, secret: bytes) -> None:
+        self._world = world
+        self._cloud = cloud
+        self._client = Instance("client", 0)
+        self._bus: Bus = cloud.ports(self._client).bus
+        self._secret = secret
+        self._events = 0
+        self._messages = 0
+        self.log_now = world.now
+        self.ticked: dict[ClockName, int] = {}
+        """When each clock ticked last."""
+
+    def storm(self, visits: int) -> None:
+        """Offer visits, parts of an import, poison and ticks (some missed, some twice) over the next 25 minutes."""
+        for _ in range(visits):
+            delay = self._world.random.randrange(STORM)
+            visit = self._import if self._world.chance(0.25) else self._visit
+            self._world.offer(visit, delay=delay)
+        for delay in range(0, STORM, 12 * MINUTE):
+            for _ in range(self._world.random.choice((0, 1, 1, 1, 2))):
+                self._world.offer(self.tick, delay=delay)
+        if self._world.chance(0.3):
+            self._world.offer(self._poison, delay=self._world.random.randrange(STORM))
+
+    def publish_catalogue(self, version: int) -> None:
+        self._world.note(f"catalogue {version} is published")
+        self._cloud.catalog = catalogue(version)
+
+    def tick(self) -> None:
+        """The wall's time, and the log's, have come to where they are."""
+        ticks: tuple[tuple[ClockName, int], ...] = (("wall", self._world.now), ("import", self.log_now))
+        self.ticked = dict(ticks)
+        for clock, at in ticks:
+            data = msgspec.json.encode(Tick(at=at, clock=clock))
+            self._cloud.publish(TICKS, [self._message(TICK, data)])
+
+    def _visit(self) -> None:
+        profile = self._world.random.choice(PROFILES)
+        events = [self._event(late=self._world.random.choice((0, 0, 0, 1))) for _ in range(self._size())]
+        self._world.start(self._send(profile, events, imported=False), _must_succeed)
+
+    def _import(self) -> None:
+        """The next lines of a log, which count as received when they occurred."""
+        events = []
+        for _ in range(self._size()):
+            self.log_now += self._world.random.randrange(2 * MINUTE)
+            events.append(msgspec.structs.replace(self._event(late=0), occurred_at=self.log_now))
+        self._world.start(self._send(IMPORTED, events, imported=True), _must_succeed)
+
+    def _size(self) -> int:
+        return self._world.random.choice((1, 1, 2, 4))
+
+    def _event(self, late: int) -> Event:
+        self._events += 1
+        random = self._world.random
+        return Event(
+            message_id=f"event-{self._events}",
+            name=random.choice(EVENT_NAMES),
+            occurred_at=self._world.now - late * random.randrange(20 * MINUTE),
+            received_at=0,
+            properties={"progress": random.choice((0.5, 0.9)), "revenue": random.choice((30, 80))},
+        )
+
+    async def _send(self, profile: ProfileRef, events: list[Event], *, imported: bool) -> None:
+        """As a client does, and ingest: again with the same events until it is accepted, and now and then once more."""
+        more = 1 + (self._world.random.random() < 0.2)
+        while more:
+            try:
+                await self._bus.publish(EVENTS, [self._received(profile, events, imported)])
+                more -= 1
+            except Unavailable:
+                self._world.note("client: tries again")
+
+    def _received(self, profile: ProfileRef, events: list[Event], imported: bool) -> Message:
+        stamped = tuple(
+            msgspec.structs.replace(event, received_at=event.occurred_at if imported else self._world.now)
+            for event in events
+        )
+        key = profile_key(self._secret, profile)
+        received = EventsReceived(key=key, profile=profile, source="shop", events=stamped, imported=imported)
+        return self._message(EVENTS_RECEIVED, msgspec.json.encode(received))
+
+    def _poison(self) -> None:
+        self._cloud.publish(EVENTS, [self._message(EVENTS_RECEIVED, b'{"key": "no key at all"}')])
+
+    def _message(self, kind: str, data: bytes) -> Message:
+        self._messages += 1
+        return Message(id=f"message-{self._messages}", type=kind, source="//test", time=self._world.now, data=data)
+
+
+def _must_succeed(error: BaseException | None) -> None:
+    if error:
+        raise error
