@@ -4,10 +4,9 @@ import asyncio
 import zlib
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from segue.domain.errors import Invalid, TooLarge
-from segue.entrypoint import capped_body
 
 LARGEST_BODY = 512_000
 """Bytes, as sent and as inflated: 500 KB, what Segment takes as one batch."""
@@ -24,13 +23,22 @@ async def read_body(request: Request) -> bytes:
     """The body, inflated if it is gzip. Raises TooLarge without reading further, Invalid, or 408 if it takes long."""
     try:
         async with asyncio.timeout(LONGEST_READ_S):
-            body = await capped_body(request, LARGEST_BODY)
+            body = await _body_as_sent(request)
     except TimeoutError:
         raise HTTPException(408) from None
-    except ClientDisconnect:
-        raise Invalid("expected a whole body, found a part") from None
-    _refuse_too_large(len(body))
     return inflated(body) if body.startswith(GZIP) else body
+
+
+async def _body_as_sent(request: Request) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("expected a whole body, found a part")
+        body += message.get("body", b"")
+        _refuse_too_large(len(body))
+        more = message.get("more_body", False)
+    return body
 
 
 def inflated(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The ingest function: takes what visitors do from trackers and SDKs, and publishes it."""
 
-from uuid import uuid4
+from functools import partial
+from secrets import token_hex
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -8,9 +9,7 @@ from starlette.types import ASGIApp
 from functions.ingest.routes import application
 from segue import wiring
 
-
-def _new_id() -> str:
-    return uuid4().hex
+_new_id = partial(token_hex, 16)
 
 
 async def ingest(request: Request) -> ASGIApp:  # noqa: ARG001  # the framework hands it over; the app gets it by ASGI

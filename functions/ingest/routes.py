@@ -39,7 +39,7 @@ PREFLIGHT_KEPT_S = 7_200
 READABLE_HEADERS = ("ETag", "Retry-After")
 """What a browser's SDK may see of an answer, besides what any page may."""
 
-SUCCESS = b'{"success":true}'
+SUCCESS = Response(b'{"success":true}', media_type="application/json")
 
 SAFE_HEADERS = [
     (b"cache-control", b"no-store"),
@@ -90,9 +90,11 @@ class Endpoint:
         """POST /v1/track, /v1/identify, /v1/page or /v1/batch, with a source's write key."""
         body, catalog, now = await self._received(request)
         id_, source = _sender(catalog, request, body)
-        for sender, rate in ((id_, source.rate), ((id_, _client(request)), source.client_rate)):
-            if rate:
-                self._allowances.take(sender, rate.per_second, rate.burst, now)
+        if source.rate:
+            self._allowances.take(id_, source.rate.per_second, source.rate.burst, now)
+        if source.client_rate:
+            client = (id_, _client(request))
+            self._allowances.take(client, source.client_rate.per_second, source.client_rate.burst, now)
         reception = Reception(
             source=id_,
             trusted=source.trusts_user_id,
@@ -124,8 +126,8 @@ class Endpoint:
         if accepted.refused:
             telemetry.note("events_refused", "WARNING", source=source, count=accepted.refused)
         for warning, count in accepted.warnings.items():
-            telemetry.note("event_warning", "WARNING", source=source, type=warning, count=count)
-        return Response(SUCCESS, media_type="application/json")
+            telemetry.note("event_warning", "DEBUG", source=source, type=warning, count=count)
+        return SUCCESS
 
 
 class Answers(CORSMiddleware):
@@ -151,6 +153,9 @@ class Answers(CORSMiddleware):
                 message["headers"] = [*message["headers"], *SAFE_HEADERS]
             await send(message)
 
+        if not any(name == b"origin" for name, _ in scope["headers"]):
+            await self.app(scope, receive, send_safely)
+            return
         try:
             catalog = (await self._catalogs.current()).catalog
         except SegueError as error:

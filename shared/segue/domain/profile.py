@@ -1,6 +1,5 @@
 """Who a visitor is to Segue: an identifier, and the key its documents are stored under."""
 
-import hashlib
 import hmac
 from typing import Annotated, Literal, TypeAlias
 
@@ -26,7 +25,7 @@ class ProfileRef(msgspec.Struct, frozen=True):
 
 def profile_key(secret: bytes, profile: ProfileRef) -> str:
     """The document id of a profile: HMAC-SHA256 of `kind:value`, 32 hex characters. Holds no personal data."""
-    return hmac.new(secret, str(profile).encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(secret, str(profile).encode(), "sha256").hex()[:32]
 
 
 def shard_of(key: str, imported: bool = False) -> int:
