@@ -90,11 +90,12 @@ class Endpoint:
         """POST /v1/track, /v1/identify, /v1/page or /v1/batch, with a source's write key."""
         body, catalog, now = await self._received(request)
         id_, source = _sender(catalog, request, body)
-        if source.rate:
-            self._allowances.take(id_, source.rate.per_second, source.rate.burst, now)
+        # The client first: one that floods must not use up what the source has for everybody.
         if source.client_rate:
             client = (id_, _client(request))
             self._allowances.take(client, source.client_rate.per_second, source.client_rate.burst, now)
+        if source.rate:
+            self._allowances.take(id_, source.rate.per_second, source.rate.burst, now)
         reception = Reception(
             source=id_,
             trusted=source.trusts_user_id,

@@ -274,17 +274,26 @@ async def test_an_import_is_not_held_to_the_rate_of_the_write_key(tmp_path: Path
         assert [(await ingest.post("/v1/import", body, key=SECRET_KEY)).status_code for _ in range(3)] == [200] * 3
 
 
+async def sent_from(ingest: Ingest, address: str) -> int:
+    transport = httpx.ASGITransport(ingest.app, client=(address, 50_000))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        return (await http.post("/v1/track", json=track(), auth=(WRITE_KEY, ""))).status_code
+
+
 async def test_an_address_is_held_to_its_own_rate(tmp_path: Path) -> None:
     async with ingesting(tmp_path, source={"client_rate": {"per_second": 1, "burst": 2}}) as ingest:
-
-        async def sent_from(address: str) -> int:
-            transport = httpx.ASGITransport(ingest.app, client=(address, 50_000))  # type: ignore[arg-type]
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-                return (await http.post("/v1/track", json=track(), auth=(WRITE_KEY, ""))).status_code
-
-        assert [await sent_from("198.51.100.1") for _ in range(3)] == [200, 200, 429]
-        assert await sent_from("198.51.100.2") == 200
+        assert [await sent_from(ingest, "198.51.100.1") for _ in range(3)] == [200, 200, 429]
+        assert await sent_from(ingest, "198.51.100.2") == 200
         one_network = ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3"]
-        assert [await sent_from(address) for address in one_network] == [200, 200, 429]
-        assert await sent_from("2001:db8:0:1::1") == 200
-        assert [await sent_from("::ffff:198.51.100.1"), await sent_from("::ffff:198.51.100.3")] == [429, 200]
+        assert [await sent_from(ingest, address) for address in one_network] == [200, 200, 429]
+        assert await sent_from(ingest, "2001:db8:0:1::1") == 200
+        mapped = ["::ffff:198.51.100.1", "::ffff:198.51.100.3"]
+        assert [await sent_from(ingest, address) for address in mapped] == [429, 200]
+
+
+async def test_an_address_that_floods_leaves_the_key_to_the_others(tmp_path: Path) -> None:
+    limits = {"rate": {"per_second": 1, "burst": 5}, "client_rate": {"per_second": 1, "burst": 2}}
+    async with ingesting(tmp_path, source=limits) as ingest:
+        flood = [await sent_from(ingest, "198.51.100.1") for _ in range(20)]
+        assert flood.count(200) == 2
+        assert [await sent_from(ingest, f"198.51.100.{number}") for number in (2, 3, 4, 5)] == [200, 200, 200, 429]
