@@ -48,6 +48,7 @@ def _scope(message: ports.Message) -> Scope:
         "ce-time": time.isoformat(timespec="milliseconds"),
         "content-type": "application/json",
         "content-length": str(len(message.data)),
+        "function-execution-id": message.id,  # the framework would draw one at random, at 20 µs a request
     }
     return {
         "type": "http",

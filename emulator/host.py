@@ -30,7 +30,7 @@ from segue.catalogs import Catalogs
 from segue.domain.errors import Unavailable
 from segue.domain.message import Tick
 from segue.domain.time import SECOND, duration
-from segue.ports import Message, Ports
+from segue.ports import Clock, Message, Ports
 from segue.settings import Settings
 from segue.wiring import Platform
 
@@ -61,14 +61,14 @@ async def _run(port: int, data: Path, catalog_folder: Path, ready: Callable[[str
 
 @asynccontextmanager
 async def embedded(
-    data: Path, definitions: bytes, environment: Mapping[str, str] = os.environ
+    data: Path, definitions: bytes, environment: Mapping[str, str] = os.environ, clock: Clock | None = None
 ) -> AsyncIterator[ASGIApp]:
     """The platform of a data folder, at work with these definitions, as one app.
 
     In the end what is under way is finished, and what waits is kept for the next time.
     """
     telemetry.start("WARNING")
-    clock = SystemClock()
+    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         opened = EmbeddedPlatform.open(data, clock, [*_subscriptions()])
         stack.push_async_callback(opened.close)
