@@ -39,6 +39,11 @@ def test_a_page_call_is_page_viewed_with_its_name_among_the_properties() -> None
     assert (event.name, event.properties) == ("Page Viewed", {"path": "/", "name": "Home"})
 
 
+def test_a_pages_category_is_a_property_too() -> None:
+    call = {"type": "page", "category": "Docs", "anonymousId": "a-1"}
+    assert reading(call).event.properties == {"category": "Docs"}
+
+
 @pytest.mark.parametrize("name", [..., None, ""])
 def test_a_page_without_a_name_keeps_the_one_in_its_properties(name: Any) -> None:
     call = track(type="page", event=..., name=name, properties={"name": "Home"})

@@ -77,10 +77,11 @@ class Track(_Call):
 
 
 class Page(_Call):
-    """A page was viewed; its name, if it has one, becomes a property."""
+    """A page was viewed; its name and its category, if it has them, become properties."""
 
     type: Literal["page"]
     name: Annotated[str, Field(max_length=256)] | None = None
+    category: Annotated[str, Field(max_length=256)] | None = None
     properties: dict[str, Any] | None = None
 
 
@@ -169,8 +170,9 @@ def _said(call: Track | Page | Identify, context: Mapping[str, Json]) -> tuple[s
         case Track(event=event, properties=properties):
             name = normal(event)
             return name, with_progress(name, properties or {}), {}
-        case Page(name=name, properties=properties):
-            return "Page Viewed", (properties or {}) | ({"name": normal(name)} if name else {}), {}
+        case Page(name=name, category=category, properties=properties):
+            called = {"name": name, "category": category}
+            return "Page Viewed", (properties or {}) | {what: normal(text) for what, text in called.items() if text}, {}
         case Identify(traits=traits):
             of_context = context.get("traits")
             return "Identified", {}, (of_context if isinstance(of_context, dict) else {}) | (traits or {})
