@@ -65,9 +65,9 @@ class Client:
         query = f"?at={at}" if at is not None else ""
         return await self._get(f"/v1/profiles/{profile.kind}:{quote(profile.value, safe='')}/segments{query}")
 
-    async def sizes(self) -> Json:
-        """Every segment with its size."""
-        return await self._get("/v1/segments")
+    async def sizes(self, at: int | None = None) -> Json:
+        """Every segment with its size, now or at another instant."""
+        return await self._get("/v1/segments" + (f"?at={at}" if at is not None else ""))
 
     async def decide(
         self, profile: ProfileRef, slots: Sequence[str], after: str | None = None, deadline_ms: int | None = None

@@ -59,10 +59,17 @@ class Child(msgspec.Struct, frozen=True):
     log: Path
 
 
-def run_google(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
+def run_google(
+    port: int,
+    data: Path,
+    catalog_folder: Path,
+    ready: Callable[[str], None],
+    pushed_to: Callable[[str], str] = str,
+) -> None:
     """Serve until interrupted; `ready` hears the address once everything answers.
 
-    The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`.
+    The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. `pushed_to` says
+    where a function's messages are pushed, given its own address; a test puts something between.
     """
     definitions = catalog.load(catalog_folder)
     listener = listening(port)
@@ -71,10 +78,16 @@ def run_google(port: int, data: Path, catalog_folder: Path, ready: Callable[[str
     with google_emulators() as emulators:
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
-        uvloop.run(_run(listener, folder, definitions, ready))
+        uvloop.run(_run(listener, folder, definitions, ready, pushed_to))
 
 
-async def _run(listener: socket.socket, folder: Path, definitions: bytes, ready: Callable[[str], None]) -> None:
+async def _run(
+    listener: socket.socket,
+    folder: Path,
+    definitions: bytes,
+    ready: Callable[[str], None],
+    pushed_to: Callable[[str], str],
+) -> None:
     from segue.adapters.google import admin
 
     platform = wiring.platform()
@@ -87,7 +100,7 @@ async def _run(listener: socket.socket, folder: Path, definitions: bytes, ready:
         ]
         await asyncio.gather(*(_answers(child) for child in children))
         endpoints = admin.Endpoints(
-            functions={child.name: f"{child.url}/" for child in children},
+            functions={child.name: pushed_to(f"{child.url}/") for child in children},
             archives={topic: f"{front_url}/_segue/archive/{topic}/" for topic in _archived_topics()},
         )
         destinations = list((await platform.catalogs.current()).catalog.destinations)
