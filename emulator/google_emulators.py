@@ -3,6 +3,7 @@
 They keep nothing: their documents, topics and messages live as long as they do.
 """
 
+import http.client
 import os
 import shutil
 import signal
@@ -10,8 +11,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,10 +27,26 @@ _COMPONENTS = ("cloud-firestore-emulator", "pubsub-emulator")
 _QUIET = {"CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1", "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1"}
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    """What starts an emulator, and the path of a call that it answers, with whatever status, only once it works."""
+
+    name: str
+    command: tuple[str, ...]
+    probe: str
+
+
+_FIRESTORE = _Kind(
+    "firestore",
+    ("gcloud", "emulators", "firestore", "start"),
+    "/v1/projects/segue/databases/(default)/documents/is-it/ready",
+)
+_PUBSUB = _Kind("pubsub", ("gcloud", "beta", "emulators", "pubsub", "start"), "/v1/projects/segue/topics")
+
+
 class Emulator(msgspec.Struct, frozen=True, kw_only=True):
     """A running emulator. It and what it started are one process group, led by `process`."""
 
-    name: str
+    kind: _Kind
     port: int
     process: subprocess.Popen[bytes]
     log: Path
@@ -78,31 +93,27 @@ def google_emulators(*, firestore_port: int | None = None, pubsub_port: int | No
         raise Unavailable(f"the Google emulators need {', '.join(lacking)}: install that, or run the embedded platform")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="segue-emulators-")))
-        firestore = stack.enter_context(
-            _started("firestore", ["gcloud", "emulators", "firestore"], folder, firestore_port)
-        )
-        pubsub = stack.enter_context(
-            _started("pubsub", ["gcloud", "beta", "emulators", "pubsub", f"--data-dir={folder}"], folder, pubsub_port)
-        )
+        firestore = stack.enter_context(_started(_FIRESTORE, folder, firestore_port))
+        pubsub = stack.enter_context(_started(_PUBSUB, folder, pubsub_port, f"--data-dir={folder}"))
         for emulator in (firestore, pubsub):
             _await_ready(emulator)
         yield GoogleEmulators(firestore=firestore, pubsub=pubsub)
 
 
 @contextmanager
-def _started(name: str, command: Sequence[str], folder: Path, wanted_port: int | None) -> Iterator[Emulator]:
-    port = _bindable(wanted_port or 0, name)
-    log = folder / f"{name}.log"
+def _started(kind: _Kind, folder: Path, wanted_port: int | None, *options: str) -> Iterator[Emulator]:
+    port = _bindable(wanted_port or 0, kind.name)
+    log = folder / f"{kind.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - fixed words, a free port and a folder of our own
-            [*command, "start", f"--host-port={HOST}:{port}", "--project=segue", "--quiet"],
+            [*kind.command, f"--host-port={HOST}:{port}", "--project=segue", "--quiet", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **_QUIET},
             start_new_session=True,
         )
-    emulator = Emulator(name=name, port=port, process=process, log=log)
+    emulator = Emulator(kind=kind, port=port, process=process, log=log)
     try:
         yield emulator
     finally:
@@ -115,7 +126,7 @@ def _started(name: str, command: Sequence[str], folder: Path, wanted_port: int |
 def _await_end(emulator: Emulator) -> None:
     """Java is not our child, so what can be waited for is its port."""
     ends = time.monotonic() + _ENDED_WITHIN_S
-    while _answers(emulator) and time.monotonic() < ends:
+    while _is_open(emulator.port) and time.monotonic() < ends:
         time.sleep(0.02)
 
 
@@ -135,13 +146,22 @@ def _await_ready(emulator: Emulator) -> None:
     while not _answers(emulator):
         if emulator.process.poll() is not None or time.monotonic() > ends:
             said = "\n".join(emulator.log.read_text(errors="replace").splitlines()[-10:])
-            raise Unavailable(f"the {emulator.name} emulator did not start; it said:\n{said}")
+            raise Unavailable(f"the {emulator.kind.name} emulator did not start; it said:\n{said}")
         time.sleep(0.1)
 
 
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def _answers(emulator: Emulator) -> bool:
+    connection = http.client.HTTPConnection(HOST, emulator.port, timeout=10)
     try:
-        with urllib.request.urlopen(f"http://{emulator.address}/", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", emulator.kind.probe)
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
+    return True

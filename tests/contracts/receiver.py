@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import msgspec
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -47,9 +48,15 @@ class Receiver:
         return Response(status_code=answers.pop(0) if answers else 204)
 
     async def until(self, enough: Callable[[Counter[str]], bool]) -> None:
-        """Return once the number of deliveries of each message id is enough. Raises TimeoutError."""
-        async with asyncio.timeout(WITHIN_S), self._arrived:
-            await self._arrived.wait_for(lambda: enough(Counter(pushed.id for pushed in self.pushed)))
+        """Return once the number of deliveries of each message id is enough; fail if that does not come about."""
+        try:
+            async with asyncio.timeout(WITHIN_S), self._arrived:
+                await self._arrived.wait_for(lambda: enough(self._counts()))
+        except TimeoutError:
+            pytest.fail(f"in {WITHIN_S:g} s there came only {self._counts()}")
+
+    def _counts(self) -> Counter[str]:
+        return Counter(pushed.id for pushed in self.pushed)
 
     async def until_all(self, ids: Iterable[str]) -> None:
         wanted = set(ids)

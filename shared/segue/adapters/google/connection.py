@@ -73,5 +73,6 @@ async def close(client: Any) -> None:
 
 def _transport(transport: Any, emulator: str | None) -> Any:
     if emulator:
-        return transport(channel=grpc.aio.insecure_channel(emulator, options=_CHANNEL_OPTIONS))
+        options = [*_CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0)]
+        return transport(channel=grpc.aio.insecure_channel(emulator, options=options))
     return transport(channel=transport.create_channel(options=_CHANNEL_OPTIONS))
