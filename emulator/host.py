@@ -21,7 +21,7 @@ from emulator import catalog, functions
 from emulator.control import Control
 from emulator.server import listening, serve
 from emulator.topology import function_of, topology
-from segue import entrypoint, telemetry, wiring
+from segue import entrypoint, failures, telemetry, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
@@ -88,7 +88,7 @@ async def embedded(
         wiring.use(platform)
         stack.callback(wiring.use, None)
         host = Host(platform, opened)
-        await opened.push_to(host.deliver)
+        await opened.push_to(host.deliver, host.bury)
         stack.push_async_callback(opened.stop_pushing)
         for schedule in topology()["schedules"].values():
             stack.callback(asyncio.create_task(_keep(schedule, ports)).cancel)
@@ -102,7 +102,7 @@ class Host:
     """
 
     def __init__(self, platform: Platform, opened: EmbeddedPlatform) -> None:
-        self._archive = platform.ports.archive
+        self._ports = platform.ports
         self._bus = opened.bus
         self._functions = functions.apps()
         control = Control(platform.ports, platform.catalogs, self._settle)
@@ -117,8 +117,14 @@ class Host:
         wanted = _subscribed()[subscription.name]
         if "function" in wanted:
             return await functions.push(self._functions[wanted["function"]], message)
-        await self._archive.append(wanted["archive"], [message])
+        await self._ports.archive.append(wanted["archive"], [message])
         return HTTPStatus.NO_CONTENT
+
+    async def bury(self, subscription: Subscription, topic: str, message: Message) -> None:
+        """Keep what was tried too often or for too long among the failed events, where it can be replayed."""
+        wanted = _subscribed()[subscription.name]
+        reason = f"could not be delivered to {subscription.name} in {subscription.attempts} attempts or in time"
+        await failures.record(self._ports, wanted.get("function", "archive"), topic, message, reason)
 
     async def _settle(self, _ticks: Sequence[Tick]) -> None:
         """Wait until every queue is empty; what a tick led to went through them before the tick was done with."""

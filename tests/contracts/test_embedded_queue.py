@@ -160,6 +160,23 @@ async def test_after_its_last_attempt_a_message_is_a_dead_letter(tmp_path: Path)
     await platform.close()
 
 
+async def test_whoever_asked_hears_of_a_dead_letter_before_it_is_one(tmp_path: Path) -> None:
+    platform = open_platform(tmp_path, Subscription(name="one", topic="ev*", attempts=1, backoff_s=0.001))
+    heard: list[tuple[str, str, str]] = []
+
+    async def hear(subscription: Subscription, topic: str, message: Message) -> None:
+        heard.append((subscription.name, topic, message.id))
+        if len(heard) == 1:
+            raise Unavailable("not just now")
+
+    await platform.push_to(Receiver(lambda _: 500), hear)
+    await platform.bus.publish("events", [message("bad")])
+    await emptied(platform)
+    assert heard == [("one", "events", "bad")] * 2
+    assert [dead.message.id for dead in await platform.bus.dead_letters()] == ["bad"]
+    await platform.close()
+
+
 async def test_a_message_older_than_the_retention_is_a_dead_letter_and_not_delivered(tmp_path: Path) -> None:
     clock, receiver = ManualClock(0), Receiver()
     subscription = Subscription(name="one", topic="events", retention_ms=1_000)

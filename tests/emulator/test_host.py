@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from emulator import catalog
@@ -14,10 +15,13 @@ from emulator.client import DEMO_SECRET_KEY, DEMO_WRITE_KEY, Client
 from emulator.host import embedded
 from emulator.server import listening
 from emulator.topology import ROOT, function_of
+from segue import wiring
 from segue.adapters.system import ManualClock
-from segue.domain.profile import ProfileRef
+from segue.domain.document import FAILED_EVENTS, state_path
+from segue.domain.message import EVENTS, EVENTS_RECEIVED, FailedMessage
+from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
-from segue.ports import Clock
+from segue.ports import Clock, Write
 from tests.journeys.running import running, segue
 
 NOON = 1_750_000_000_000
@@ -106,6 +110,27 @@ async def test_the_secret_of_the_profiles_is_made_once_and_nobody_else_may_read_
         assert (tmp_path / "profile.secret").read_text() == secret
     assert len(bytes.fromhex(secret)) == 32
     assert stat.S_IMODE((tmp_path / "profile.secret").stat().st_mode) == 0o600
+
+
+async def test_what_fails_for_too_long_is_a_failed_event_and_the_ledger_closes(tmp_path: Path) -> None:
+    clock = ManualClock(NOON)
+    async with client(tmp_path, clock) as visitor:
+        ports = wiring.platform().ports
+        of_newer_code = msgspec.msgpack.encode({"schema": 1_000})
+        key = profile_key((tmp_path / "profile.secret").read_bytes(), ANNA)
+        await ports.store.commit([Write(path=state_path(key), data=of_newer_code)])
+        await visitor.call(call("Product Added", "m1"))
+        settling = asyncio.create_task(visitor.settle())
+        while not settling.done():
+            clock.advance(MINUTE)
+            await asyncio.wait([settling], timeout=0.02)
+        await ports.store.commit([Write(path=state_path(key), data=None)])
+        failed = [
+            msgspec.json.decode(found.data, type=FailedMessage) async for _, found in ports.store.scan(FAILED_EVENTS)
+        ]
+        assert [(each.stage, each.topic, each.type) for each in failed] == [("evaluate", EVENTS, EVENTS_RECEIVED)]
+        ledger = await visitor.ledger()
+        assert (ledger["published"], ledger["failed"]) == (1, 1)
 
 
 async def test_what_is_nobodys_path_is_not_found(tmp_path: Path) -> None:

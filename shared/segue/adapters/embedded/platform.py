@@ -10,7 +10,7 @@ from segue.adapters.embedded import queue, store
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.adapters.embedded.database import Database
-from segue.adapters.embedded.push import Deliver, Push
+from segue.adapters.embedded.push import Bury, Deliver, Push, unnoted
 from segue.adapters.embedded.queue import EmbeddedBus, Subscription
 from segue.adapters.embedded.store import EmbeddedStore
 from segue.domain.errors import Unavailable
@@ -50,9 +50,9 @@ class EmbeddedPlatform:
             lock.close()
             raise
 
-    async def push_to(self, deliver: Deliver) -> None:
+    async def push_to(self, deliver: Deliver, bury: Bury = unnoted) -> None:
         """Deliver what lies in the queues, and what is published from now on."""
-        self._push = Push(self.bus, self._clock, deliver)
+        self._push = Push(self.bus, self._clock, deliver, bury)
         await self._push.start()
 
     async def stop_pushing(self, grace_s: float = GRACE_S) -> None:

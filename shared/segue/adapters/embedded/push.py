@@ -14,6 +14,9 @@ from segue.ports import Clock, Message
 Deliver: TypeAlias = Callable[[Subscription, Message], Awaitable[int]]
 """Hands a message to a subscriber. The answer is an HTTP status; 2xx acknowledges the message."""
 
+Bury: TypeAlias = Callable[[Subscription, str, Message], Awaitable[None]]
+"""Takes note of a message of this topic that becomes a dead letter; called again if that fails."""
+
 Result = TypeVar("Result")
 
 PAGE = 100
@@ -26,10 +29,11 @@ _logger = logging.getLogger(__name__)
 class Push:
     """One pump a queue. A queue that comes to be later gets its own when its first message arrives."""
 
-    def __init__(self, bus: EmbeddedBus, clock: Clock, deliver: Deliver) -> None:
+    def __init__(self, bus: EmbeddedBus, clock: Clock, deliver: Deliver, bury: Bury) -> None:
         self._bus = bus
         self._clock = clock
         self._deliver = deliver
+        self._bury = bury
         self._subscriptions = {each.name: each for each in bus.subscriptions}
         self._pumps: dict[str, Pump] = {}
 
@@ -47,7 +51,9 @@ class Push:
     def _arrived(self, queue: str) -> None:
         name, _, _ = queue.partition(":")
         if queue not in self._pumps and name in self._subscriptions:
-            self._pumps[queue] = Pump(queue, self._subscriptions[name], self._bus, self._clock, self._deliver)
+            self._pumps[queue] = Pump(
+                queue, self._subscriptions[name], self._bus, self._clock, self._deliver, self._bury
+            )
         if queue in self._pumps:
             self._pumps[queue].wake()
 
@@ -56,13 +62,14 @@ class Pump:
     """Delivers one queue, many messages at once. One that fails steps out for a while, then joins the queue's end."""
 
     def __init__(
-        self, queue: str, subscription: Subscription, bus: EmbeddedBus, clock: Clock, deliver: Deliver
+        self, queue: str, subscription: Subscription, bus: EmbeddedBus, clock: Clock, deliver: Deliver, bury: Bury
     ) -> None:
         self._queue = queue
         self._subscription = subscription
         self._bus = bus
         self._clock = clock
         self._deliver = deliver
+        self._note_burial = bury
         self._something_new = asyncio.Event()
         self._room = asyncio.Semaphore(ROOM)
         self._slots = asyncio.Semaphore(subscription.concurrency)
@@ -132,6 +139,8 @@ class Pump:
             return False
 
     async def _bury(self, waiting: Waiting) -> None:
+        _, _, topic = self._queue.partition(":")
+        await self._insist(partial(self._note_burial, self._subscription, topic, waiting.message))
         await self._insist(partial(self._bus.bury, waiting))
         _logger.error("%s: message %s is a dead letter", self._queue, waiting.message.id)
 
@@ -143,6 +152,10 @@ class Pump:
             except Unavailable as error:
                 _logger.error("%s: %s", self._queue, error)
                 await self._clock.sleep(self._subscription.backoff_s)
+
+
+async def unnoted(_subscription: Subscription, _topic: str, _message: Message) -> None:
+    """Dead letters lie in the file, and nobody else hears of them."""
 
 
 def backoff_s(subscription: Subscription, failures_before: int) -> float:
