@@ -273,6 +273,19 @@ async def test_failed_attempts_are_counted_over_restarts(tmp_path: Path) -> None
     assert [letter.message.id for letter in dead] == ["bad"]
 
 
+async def test_a_queue_that_nobody_subscribes_to_any_more_is_named_and_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = open_platform(tmp_path)
+    await first.bus.publish("events", [message("x")])
+    await first.close()
+    second = open_platform(tmp_path, OTHER)
+    await second.push_to(Receiver())
+    assert "one:events: nobody subscribes any more, and 1 messages wait" in caplog.text
+    assert await second.bus.waiting() == {"one:events": 1}
+    await second.close()
+
+
 async def test_closing_waits_for_deliveries_under_way(tmp_path: Path) -> None:
     started = asyncio.Event()
 

@@ -40,7 +40,9 @@ class Push:
     async def start(self) -> None:
         """Deliver what lies in the queues, and whatever arrives from now on."""
         self._bus.arrived = self._arrived
-        for queue in await self._bus.waiting():
+        for queue, count in (await self._bus.waiting()).items():
+            if self._subscription(queue) is None:
+                _logger.error("%s: nobody subscribes any more, and %d messages wait", queue, count)
             self._arrived(queue)
 
     async def stop(self, grace_s: float) -> None:
@@ -49,13 +51,14 @@ class Push:
         await asyncio.gather(*(pump.stop(grace_s) for pump in self._pumps.values()))
 
     def _arrived(self, queue: str) -> None:
-        name, _, _ = queue.partition(":")
-        if queue not in self._pumps and name in self._subscriptions:
-            self._pumps[queue] = Pump(
-                queue, self._subscriptions[name], self._bus, self._clock, self._deliver, self._bury
-            )
+        subscription = self._subscription(queue)
+        if subscription and queue not in self._pumps:
+            self._pumps[queue] = Pump(queue, subscription, self._bus, self._clock, self._deliver, self._bury)
         if queue in self._pumps:
             self._pumps[queue].wake()
+
+    def _subscription(self, queue: str) -> Subscription | None:
+        return self._subscriptions.get(queue.partition(":")[0])
 
 
 class Pump:
