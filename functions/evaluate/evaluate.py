@@ -13,7 +13,8 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from functions.evaluate.fold import Folded, Oversized, Work, folded
+from functions.evaluate.fold import Folded, folded
+from functions.evaluate.work import Oversized, Work
 from segue import failures, retries
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, strict

@@ -1,50 +1,14 @@
 """One message folded into one profile's state: the decision that evaluate carries out, as a pure function."""
 
-from operator import attrgetter
-
 import msgspec
 
+from functions.evaluate.work import Oversized, Work
 from segue.catalogs import Compiled
 from segue.domain import rules
 from segue.domain.document import StateDocument, encode
-from segue.domain.event import Event
 from segue.domain.membership import Transition
 from segue.domain.message import MembershipChanged
 from segue.domain.profile import ProfileRef
-
-
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message asks of one profile: to fold events, or to let time come to `at` (epoch ms).
-
-    `delivery` is the message's id; `part` says which part of the message this is, where it is done in parts. `profile`
-    and `imported` are None where the message does not say.
-    """
-
-    key: str
-    delivery: str
-    part: str = ""
-    profile: ProfileRef | None = None
-    imported: bool | None = None
-    events: tuple[Event, ...] = ()
-    at: int | None = None
-
-    @property
-    def first_part(self) -> str:
-        """The delivery id of the first half, should the work be done in halves."""
-        return f"{self.delivery}{self.part}/1"
-
-    def halves(self) -> tuple["Work", "Work"]:
-        """The same work in two parts, the events received first in the first; the second completes the delivery."""
-        events = tuple(sorted(self.events, key=attrgetter("received_at", "message_id")))
-        middle = len(events) // 2
-        return (
-            msgspec.structs.replace(self, events=events[:middle], delivery=self.first_part, part=""),
-            msgspec.structs.replace(self, events=events[middle:], part=f"{self.part}/2"),
-        )
-
-
-class Oversized(Exception):
-    """The work is too much for one document: to be done in halves."""
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -66,9 +30,9 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
     """
     profile = before.profile if before else work.profile
     state = rules.decode(before.state) if before else rules.empty()
-    if profile is None or _is_idle(work, state):
+    if profile is None or _is_idle(work, state) or any(rules.holds(state, whole) for whole in work.within):
         return None
-    if len(work.events) > 1 and rules.holds(state, work.first_part) and not rules.holds(state, work.delivery):
+    if _is_begun(work, state):
         raise Oversized
     after = rules.fold(compiled.program, state, work.events, at=work.at, delivery=work.delivery)
     if after is state:
@@ -85,15 +49,25 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         imported=_is_imported(work, before),
         outbox=outbox,
     )
-    data = encode(document)
-    if len(data) > largest and len(work.events) > 1:
+    return _fitting(Folded(document, encode(document), after.due), work, largest)
+
+
+def _fitting(after: Folded, work: Work, largest: int) -> Folded:
+    if len(after.data) > largest and len(work.events) > 1:
         raise Oversized
-    return Folded(document, data, after.due)
+    return after
 
 
 def _is_idle(work: Work, state: rules.State) -> bool:
     """Whether time alone is asked to go on, and has already gone as far or has nothing to announce by then."""
     return not work.events and (work.at is None or state.due is None or state.due > work.at)
+
+
+def _is_begun(work: Work, state: rules.State) -> bool:
+    """Whether some part of the work is done already, but not all of it."""
+    if len(work.events) < 2 or rules.holds(state, work.delivery):
+        return False
+    return any(rules.holds(state, part) for part in work.first_parts)
 
 
 def _is_imported(work: Work, before: StateDocument | None) -> bool:

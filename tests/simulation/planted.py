@@ -7,7 +7,8 @@ import msgspec
 from functions.deliver import webhook
 from functions.deliver.deliver import Deliverer
 from functions.evaluate.evaluate import Evaluator
-from functions.evaluate.fold import Folded, Work, folded
+from functions.evaluate.fold import Folded, folded
+from functions.evaluate.work import Work
 from functions.tick.tick import Ticker
 from functions.update.update import Updater
 from segue.catalogs import Catalogs, Compiled

@@ -28,7 +28,7 @@ class Simulation:
         self._checker = Checker(self.world, self._cloud, self._workload)
         self._cloud.receiver = self._receive
         self._workload.publish_catalogue(1)
-        largest = self.world.random.choice((900_000, 900_000, 1_500))
+        largest = self.world.random.choice((900_000, 900_000, 700))
         self._deployment = Deployment(self.world, self._cloud, variant, largest)
         for destination in DESTINATIONS:
             self._deployment.subscribe("deliver", f"retry-{destination}")

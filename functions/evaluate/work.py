@@ -1,0 +1,48 @@
+"""What a message asks of a profile, and how it is done in parts when it is too much for one document."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+import msgspec
+
+from segue.domain.event import Event
+from segue.domain.profile import ProfileRef
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message asks of one profile: to fold events, or to let time come to `at` (epoch ms).
+
+    `delivery` is the message's id, or that of a part of it: `within` are then the ids of what it is part of, and `part`
+    tells parts apart that complete the same delivery. `profile` and `imported` are None where the message does not say.
+    """
+
+    key: str
+    delivery: str
+    part: str = ""
+    within: tuple[str, ...] = ()
+    profile: ProfileRef | None = None
+    imported: bool | None = None
+    events: tuple[Event, ...] = ()
+    at: int | None = None
+
+    @property
+    def first_parts(self) -> Sequence[str]:
+        """The delivery ids of the parts that would be done first, the largest first, should it be done in parts."""
+        return [f"{self.delivery}{self.part}" + "/1" * depth for depth in range(1, len(self.events).bit_length() + 1)]
+
+    def halves(self) -> tuple["Work", "Work"]:
+        """The same work in two parts, the events received first in the first; the second completes the delivery."""
+        events = tuple(sorted(self.events, key=attrgetter("received_at", "message_id")))
+        middle = len(events) // 2
+        first = msgspec.structs.replace(
+            self,
+            events=events[:middle],
+            delivery=self.first_parts[0],
+            part="",
+            within=(*self.within, self.delivery),
+        )
+        return first, msgspec.structs.replace(self, events=events[middle:], part=f"{self.part}/2")
+
+
+class Oversized(Exception):
+    """The work is too much for one document: to be done in halves."""
