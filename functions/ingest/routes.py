@@ -1,7 +1,5 @@
 """The addresses of ingest: who may send, from which pages, how often, and how it is answered."""
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, IPv6Network
@@ -22,6 +20,7 @@ from segue import entrypoint, telemetry
 from segue.catalogs import Catalogs
 from segue.domain.call import CallType, Reception
 from segue.domain.catalog import Catalog, Source
+from segue.domain.credential import basic_user, bearer_token
 from segue.domain.errors import SegueError, Unauthorized
 from segue.domain.event import Json
 from segue.domain.message import EVENTS
@@ -171,7 +170,7 @@ def _sender(catalog: Catalog, request: Request, body: Mapping[str, Json]) -> tup
 
     The answer to a key that is missing, wrong or revoked is the same. Raises Unauthorized.
     """
-    found = catalog.source_of_write_key(_basic_user(request) or str(body.get("writeKey", "")))
+    found = catalog.source_of_write_key(basic_user(_authorization(request)) or str(body.get("writeKey", "")))
     if found is None:
         raise Unauthorized("expected the write key of a source, as Basic user name or as writeKey")
     origin = request.headers.get("origin")
@@ -182,22 +181,15 @@ def _sender(catalog: Catalog, request: Request, body: Mapping[str, Json]) -> tup
 
 def _owner(catalog: Catalog, request: Request) -> str:
     """The id of the source that the secret key belongs to. The body is no place for a secret: it is kept."""
-    found = catalog.source_of_secret_key(_basic_user(request))
+    authorization = _authorization(request)
+    found = catalog.source_of_secret_key(basic_user(authorization) or bearer_token(authorization))
     if found is None:
-        raise Unauthorized("expected the secret key of a source, as Basic user name")
+        raise Unauthorized("expected the secret key of a source, as Basic user name or as Bearer token")
     return found[0]
 
 
-def _basic_user(request: Request) -> str:
-    """The user name of Basic authentication, with or without the colon and a password behind it; empty if there is
-    none."""
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+def _authorization(request: Request) -> str:
+    return request.headers.get("authorization", "")
 
 
 def _client(request: Request) -> str:

@@ -1,8 +1,6 @@
 """What a request asks of lookup, read from its parts: who asks, about whom, for which instant, which question."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping
 
 import msgspec
@@ -11,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from functions.lookup.decide import Question
 from segue.domain import untrusted
+from segue.domain.credential import basic_user, bearer_token
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Json
 from segue.domain.identity import identifier
@@ -27,13 +26,8 @@ KINDS: Mapping[str, IdentifierKind] = {"user_id": "user_id", "anonymous_id": "an
 
 def key(request: Request) -> str:
     """The Bearer token, or the user name of Basic authentication, with or without a colon behind it; empty without."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return value if scheme.lower() == "bearer" else ""
-    try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
+    authorization = request.headers.get("authorization", "")
+    return basic_user(authorization) or bearer_token(authorization)
 
 
 def profile(kind: str, value: Json) -> ProfileRef:

@@ -129,6 +129,12 @@ async def test_a_log_is_received_when_it_happened(running: Ingest) -> None:
     assert received.events[0].received_at == received.events[0].occurred_at == 1_569_888_000_000
 
 
+async def test_a_log_may_come_with_a_bearer_token(running: Ingest) -> None:
+    body = {"batch": [track(timestamp="2019-10-01")]}
+    for key, status in ((SECRET_KEY, 200), (WRITE_KEY, 401)):
+        assert (await running.post("/v1/import", body, key=None, authorization=f"Bearer {key}")).status_code == status
+
+
 async def test_what_is_too_large_for_one_message_goes_out_in_several(running: Ingest) -> None:
     context = {"a": "x" * 30_000}
     calls = [track(messageId=str(number)) for number in range(100)]
