@@ -9,8 +9,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from emulator.failed import Record
 from emulator.membership_log import Line
-from segue.domain.errors import Invalid, Rejected, TooLarge, Unauthorized, Unavailable
+from segue.domain.errors import Invalid, NotFound, Rejected, TooLarge, Unauthorized, Unavailable
 from segue.domain.event import Json
 from segue.domain.message import ClockName
 from segue.domain.profile import ProfileRef
@@ -23,7 +24,7 @@ LONGEST_PAUSE_S = 30.0
 DEMO_WRITE_KEY = "demo-write-key"
 DEMO_SECRET_KEY = "demo-secret-key"  # noqa: S105 (the demo catalogue's, known to everybody)
 
-_REFUSALS = {400: Invalid, 401: Unauthorized, 413: TooLarge}
+_REFUSALS = {400: Invalid, 401: Unauthorized, 404: NotFound, 413: TooLarge}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 
 
@@ -101,6 +102,14 @@ class Client:
         """The whole membership log in its normal form."""
         answer = await self._answer("GET", "/_segue/memberships", b"", self._secret, SETTLE_TIMEOUT_S)
         return msgspec.json.decode(b"[" + b",".join(answer.content.splitlines()) + b"]", type=list[Line])
+
+    async def failed(self) -> list[Record]:
+        """Every message that was given up, the oldest first."""
+        return msgspec.convert(await self._get("/_segue/failed"), list[Record])
+
+    async def replay_failed(self, id_: str) -> None:
+        """Put a message back that was given up."""
+        await self._post(f"/_segue/failed/{quote(id_, safe='')}/replay", {}, self._secret)
 
     async def _get(self, path: str) -> Json:
         return (await self._answer("GET", path, b"", self._secret, ANSWER_TIMEOUT_S)).json()

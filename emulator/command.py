@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from emulator.catalog_commands import catalog
+from emulator.failed_commands import failed
 from emulator.log_commands import fold, replay
 from emulator.run_commands import run
 from segue.domain.errors import SegueError
@@ -26,5 +27,5 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, fold, replay, run):
+for command in (catalog, failed, fold, replay, run):
     main.add_command(command)

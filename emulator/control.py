@@ -1,4 +1,4 @@
-"""What a platform on a laptop answers besides its functions: time, quiet, the membership log, the ledger, the settings.
+"""What a platform on a laptop answers besides its functions: time, quiet, what was announced, what was given up.
 
 Only for `segue run`, on the loopback address; the cloud has none of it. All of it wants the secret key of a source.
 """
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from emulator import ledger, membership_log
+from emulator import failed, ledger, membership_log
 from segue import entrypoint
 from segue.catalogs import Catalogs
 from segue.domain import strict
@@ -42,6 +42,8 @@ class Control:
             Route("/_segue/memberships", self._admitted(self._memberships), methods=["GET"]),
             Route("/_segue/ledger", self._admitted(self._ledger), methods=["GET"]),
             Route("/_segue/settings", self._admitted(self._settings), methods=["GET"]),
+            Route("/_segue/failed", self._admitted(self._failed), methods=["GET"]),
+            Route("/_segue/failed/{id}/replay", self._admitted(self._replay_failed), methods=["POST"]),
         ]
 
     def _admitted(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -84,6 +86,15 @@ class Control:
     async def _settings(self, _request: Request) -> Response:
         """The catalogue's settings, durations in ms."""
         return _json((await self._catalogs.current()).catalog.settings.model_dump())
+
+    async def _failed(self, _request: Request) -> Response:
+        """Every message that was given up, the oldest first."""
+        return _json(await failed.records(self._ports))
+
+    async def _replay_failed(self, request: Request) -> Response:
+        """POST: put one of them back."""
+        await failed.replay(self._ports, request.path_params["id"])
+        return _json({})
 
 
 async def _streamed(log: Sequence[membership_log.Line]) -> AsyncIterator[bytes]:

@@ -41,7 +41,8 @@ from segue.ports import Message, Ports
 from segue.wiring import Platform
 
 READY_WITHIN_S = 60.0
-POLL_S = 0.2
+POLL_S = 0.1
+QUIET_S = 0.5
 ANSWER_WITHIN_S = 60.0
 ENDED_WITHIN_S = 5.0
 OF_ONE_CONNECTION = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
@@ -124,6 +125,7 @@ class Front:
         self._functions = functions
         self._http = http
         self._accepted = 0
+        self._archived_at = 0.0
 
     def app(self) -> Starlette:
         control = Control(self._platform.ports, self._platform.catalogs, self._settle)
@@ -161,6 +163,7 @@ class Front:
         topic = request.path_params["topic"]
 
         async def keep(message: Message) -> None:
+            self._archived_at = time.monotonic()
             await self._platform.ports.archive.append(topic, [message])
 
         return await entrypoint.acknowledge(request, self._platform, "archive", topic, keep)
@@ -168,8 +171,12 @@ class Front:
     async def _settle(self, ticks: Sequence[Tick]) -> None:
         """Wait until nothing is on its way: all accepted events are archived, the ledger closes, every snapshot is
         where it belongs, and no profile is due any more by the ticks."""
-        while await self._is_busy(ticks):  # noqa: ASYNC110 (Pub/Sub tells nobody that it is empty)
+        while self._is_pushed_to() or await self._is_busy(ticks):  # noqa: ASYNC110 (Pub/Sub tells nobody it is empty)
             await asyncio.sleep(POLL_S)
+
+    def _is_pushed_to(self) -> bool:
+        """Whether the archive got something a moment ago: while it does, to look any closer would only cost time."""
+        return time.monotonic() - self._archived_at < QUIET_S
 
     async def _is_busy(self, ticks: Sequence[Tick]) -> bool:
         ports = self._platform.ports

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from emulator import catalog, membership_log, recording
-from emulator.client import DEMO_SECRET_KEY, Client
+from emulator.client import Client
 from emulator.fold import fold as fold_histories
 from emulator.fold import histories
+from emulator.options import CATALOG, KEY, URL
 from emulator.recording import Call, Dirt
 from emulator.replay import Report
 from emulator.replay import replay as replay_calls
@@ -52,8 +53,8 @@ UNTIL = click.option(
 @click.command()
 @LOG
 @FORMAT
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where Segue runs.")
-@click.option("--key", default=DEMO_SECRET_KEY, show_default=True, help="The secret key of the log's source.")
+@URL
+@KEY
 @UNTIL
 def replay(file: Path, format_name: str | None, url: str, key: str, until: int | None) -> None:
     """Send a recorded log through a running Segue's import.
@@ -74,13 +75,7 @@ def replay(file: Path, format_name: str | None, url: str, key: str, until: int |
 
 @click.command()
 @LOG
-@click.option(
-    "--catalog",
-    "catalog_folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="The folder of the definitions.",
-)
+@CATALOG
 @FORMAT
 @UNTIL
 def fold(file: Path, catalog_folder: Path, format_name: str | None, until: int | None) -> None:

@@ -7,6 +7,8 @@ from typing import Protocol
 import msgspec
 import orjson
 
+from emulator import failed
+from emulator.failed import Record
 from emulator.recording import Call
 from segue.domain.errors import Rejected
 from segue.domain.event import Json
@@ -31,6 +33,8 @@ class Platform(Protocol):
     async def ledger(self) -> dict[str, int]: ...
 
     async def settings(self) -> dict[str, int]: ...
+
+    async def failed(self) -> list[Record]: ...
 
 
 class Batch(msgspec.Struct):
@@ -59,7 +63,7 @@ class Batch(msgspec.Struct):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a log: how many calls were sent, why batches were refused whole, and how the ledger grew."""
+    """What became of a log: how many calls were sent, why calls were refused, and how the ledger grew."""
 
     sent: int
     refused: Counter[str]
@@ -70,6 +74,7 @@ async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -
     """Send the calls in their order and wait until they are worked through. Then time comes to `until` (epoch ms), or
     to the log's newest timestamp."""
     before, settings = await platform.ledger(), await platform.settings()
+    given_up_before = {record.id for record in await platform.failed()}
     sent, newest, refused = 0, 0, Counter[str]()
     for batch in batches(calls, settings["lateness"]):
         if batch.apart:
@@ -84,6 +89,9 @@ async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -
     await platform.tick((until or newest) + settings["grace"], "import")
     await platform.settle()
     after = await platform.ledger()
+    for record in await platform.failed():
+        if record.id not in given_up_before:
+            refused.update(failed.reasons(record))
     return Report(sent=sent, refused=refused, ledger={name: after[name] - before[name] for name in after})
 
 

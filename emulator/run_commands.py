@@ -7,6 +7,7 @@ import click
 
 from emulator.google_host import run_google
 from emulator.host import run_embedded
+from emulator.options import CATALOG, PORT
 
 PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None]], None]] = {
     "embedded": run_embedded,
@@ -22,7 +23,7 @@ PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None]], None]
     show_default=True,
     help="embedded: one process and one folder. google: Google's emulators, each function a process.",
 )
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 takes a free one.")
+@PORT
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -31,14 +32,7 @@ PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None]], None]
     show_default=True,
     help="The folder of the platform's files.",
 )
-@click.option(
-    "--catalog",
-    "catalog_folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path("infra/catalog"),
-    show_default=True,
-    help="The folder of the definitions.",
-)
+@CATALOG
 def run(platform: str, port: int, data: Path, catalog_folder: Path) -> None:
     """Run Segue until Ctrl-C."""
     PLATFORMS[platform](port, data, catalog_folder, lambda url: click.echo(f"Segue ({platform}) answers at {url}"))

@@ -1,0 +1,117 @@
+"""The `segue` command as a person types it: help everywhere, and one clear line for whatever goes wrong."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from emulator.client import Client
+from emulator.command import main
+from tests.journeys.running import ROOT, SEGUE, running, segue
+
+
+def commands(group: click.Command, name: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield name
+    if isinstance(group, click.Group):
+        for child, command in group.commands.items():
+            yield from commands(command, (*name, child))
+
+
+@pytest.mark.parametrize("name", list(commands(main)), ids=" ".join)
+def test_every_command_says_what_it_is_for(name: tuple[str, ...]) -> None:
+    done = segue(*name, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 4
+
+
+def test_the_version_is_the_projects() -> None:
+    assert segue("--version").stdout.startswith("segue, version 0.")
+
+
+def broken_catalogue(tmp_path: Path) -> Path:
+    (tmp_path / "segments.yaml").write_text("segments:\n  buyer:\n    name: Buyer\n    when: {dit: Order Completed}\n")
+    return tmp_path
+
+
+def test_a_broken_catalogue_is_named_with_file_line_and_path(tmp_path: Path) -> None:
+    folder = broken_catalogue(tmp_path)
+    done = segue("run", "--port", "0", "--data", str(tmp_path / "data"), "--catalog", str(folder))
+    assert_fails(done, f"{folder / 'segments.yaml'}:4: segments.buyer.when")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_fails(segue("run", "--port", str(port), "--data", str(tmp_path)), f"port {port} of 127.0.0.1")
+
+
+@pytest.mark.parametrize("absent", ["gcloud", "Java"])
+def test_what_google_needs_is_named(tmp_path: Path, absent: str) -> None:
+    (tmp_path / "bin").mkdir()
+    if absent != "gcloud":
+        (tmp_path / "bin" / "gcloud").symlink_to(sys.executable)
+    done = subprocess.run(
+        [SEGUE, "run", "--platform", "google", "--port", "0", "--data", str(tmp_path / "data")],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path / "bin")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_fails(done, absent)
+
+
+def test_an_address_where_nothing_answers_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log.ndjson"
+    log.write_text('{"type":"track"}\n')
+    assert_fails(segue("replay", str(log), "--url", "http://127.0.0.1:1"), "http://127.0.0.1:1 does not answer")
+
+
+def test_a_log_of_no_known_format_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("a,b,c\n")
+    assert_fails(segue("fold", str(log)), f"{log}: expected a log")
+
+
+async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(tmp_path: Path) -> None:
+    log = tmp_path / "log.ndjson"
+    log.write_text(
+        '{"type":"track","event":"A","userId":"1","timestamp":"2024-05-01T12:00:00Z"}\n'
+        '{"type":"track","event":"A","timestamp":"2024-05-01T12:00:00Z"}\n'
+        "no JSON\n"
+    )
+    with running(tmp_path / "data") as url:
+        assert_fails(segue("replay", str(log), "--url", url, "--key", "wrong"), "expected the secret key")
+        replayed = segue("replay", str(log), "--url", url)
+        listed = segue("failed", "list", "--url", url)
+        async with Client.connected(url) as client:
+            (record,) = await client.failed()
+        shown = segue("failed", "show", record.id, "--url", url)
+        put_back = segue("failed", "replay", record.id, "--url", url)
+        unknown = segue("failed", "show", "nothing-here", "--url", url)
+    words = " ".join(replayed.stdout.replace("│", "").split())
+    assert replayed.returncode == 0, replayed.stderr
+    assert "2 events" in words
+    assert "folded 1" in words
+    assert "refused 1" in words
+    assert "be an id" in words
+    assert "line that is no JSON 1" in words
+    assert record.id in listed.stdout
+    assert '"stage": "ingest"' in shown.stdout
+    assert put_back.returncode == 1
+    assert "the client has to send better ones" in put_back.stderr
+    assert_fails(unknown, "nothing-here: there is no such record")
+
+
+def assert_fails(done: subprocess.CompletedProcess[str], words: str) -> None:
+    """Status 1, and one line that says what is wrong."""
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
