@@ -38,7 +38,7 @@ REACHING: Final = ("3600002ms", "3600006ms", "2h", "2h")
 TEXTS: Final = ("x", "y", "X", "caf\u00e9", "cafe\u0301", "")
 VERSIONS: Final = ("1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0+later")
 DATES: Final = ("2026-01-01", "2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00", 1_767_225_600_000)
-NUMBERS: Final = (0, 1, 1.0, 2, 3, -1, 0.1, 0.2, 0.3, 2.5, 1e-7)
+NUMBERS: Final = (0, 1, 1.0, 2, 3, -1, 0.1, 0.2, 0.3, 2.5, 0.0000015, 2.0000005)
 SCALARS: Final = (*TEXTS, *NUMBERS, True, False)
 PATHS: Final = ("k", "n", "tags", "version", "date", "deep.k", "items", "items.k")
 GROUPS: Final = ("k", "k", "tags", "n", "deep.k", "items.k")
@@ -105,9 +105,9 @@ def item(choices: Choices) -> Any:
 
 
 PROPERTIES: Final[dict[str, Callable[[Choices], Any]]] = {
-    "k": lambda choices: choices.one(("x", "y", "x", "y", "X", 1)),
+    "k": lambda choices: choices.one(("x", "y", "x", "y", "X", "caf\u00e9", "cafe\u0301", 1)),
     "n": lambda choices: choices.one(NUMBERS),
-    "tags": lambda choices: choices.some(lambda inner: inner.one(("x", "y", "X", 1, 2.5)), 0, 3),
+    "tags": lambda choices: choices.some(lambda inner: inner.one(("x", "y", "X", 1, 2.5, None)), 0, 3),
     "version": lambda choices: choices.one(VERSIONS),
     "date": lambda choices: choices.one(DATES),
     "deep": lambda choices: {"k": choices.one(("x", "y", None, 1))},
@@ -341,38 +341,45 @@ def trait(choices: Choices) -> Condition:
     return {"trait": path, "is": test}
 
 
-LEAVES: Final = (*(did, aggregate, absent, sequence) * 2, together, first_time, compare, trait)
+Leaves = Sequence[Callable[[Choices], Condition]]
+
+FOCUSES: Final[dict[str, Leaves]] = {
+    "counts": (did,),
+    "figures": (aggregate, compare),
+    "orders": (sequence,),
+    "omissions": (absent,),
+    "traits": (trait, trait, did),
+    "together": (together, first_time),
+}
+"""Kinds that are worth a law's whole attention."""
+
+LEAVES: Final = tuple(make for leaves in FOCUSES.values() for make in leaves)
 
 
-def leaf(choices: Choices, others: Sequence[str]) -> Condition:
-    """A condition without conditions inside; `others` are the segments it may ask for."""
-    if others and choices.seldom(3):
+def condition(choices: Choices, leaves: Leaves, others: Sequence[str], depth: int = 2) -> Condition:
+    """A tree of modest depth; `others` are the segments it may ask for."""
+    if others and choices.seldom(6):
         return {"segment": choices.one(others)}
-    return choices.made(LEAVES)
-
-
-def condition(choices: Choices, others: Sequence[str], depth: int = 2) -> Condition:
-    """A tree of modest depth."""
-    if depth == 0 or not choices.seldom(3):
-        return leaf(choices, others)
+    if depth == 0 or not choices.seldom(4):
+        return choices.made(leaves)
     kind = choices.one(("all", "any", "not", "none", "at_least"))
     if kind == "not":
-        return {"not": condition(choices, others, depth - 1)}
-    parts = [condition(choices, others, depth - 1) for _ in range(choices.number(1, 3))]
+        return {"not": condition(choices, leaves, others, depth - 1)}
+    parts = [condition(choices, leaves, others, depth - 1) for _ in range(choices.number(1, 3))]
     return {kind: {"count": choices.number(1, len(parts)), "of": parts} if kind == "at_least" else parts}
 
 
 @st.composite
-def definitions(draw: st.DrawFn) -> Catalog:
+def definitions(draw: st.DrawFn, leaves: Leaves = LEAVES) -> Catalog:
     """A catalogue of a few segments, later ones asking for earlier ones now and then."""
     choices = Choices(draw)
     catalog: Catalog = {}
-    for number in range(choices.number(1, 6)):
-        definition: Condition = {"name": f"Segment {number}", "when": condition(choices, tuple(catalog))}
+    for number in range(choices.number(1, 10)):
+        definition: Condition = {"name": f"Segment {number}", "when": condition(choices, leaves, tuple(catalog))}
         if choices.seldom(2):
             definition["stays"] = choices.one((*DURATIONS, *REACHING))
         if choices.seldom(3):
-            definition["until"] = condition(choices, tuple(catalog), depth=1)
+            definition["until"] = condition(choices, leaves, tuple(catalog), depth=1)
         catalog[f"segment-{number}"] = definition
     return catalog
 
@@ -383,7 +390,7 @@ def definitions_of_one_event(draw: st.DrawFn) -> Catalog:
     choices = Choices(draw)
     conditions: list[Condition] = []
     for _ in range(choices.number(1, 12)):
-        path, test = where_test(choices)
+        path, test = where_test(choices) if choices.seldom(2) else (choices.one(PATHS), choices.made(VALUE_TESTS))
         conditions.append(trait(choices) if choices.seldom(6) else {"did": "*", "where": {path: test}})
     return {f"segment-{number}": {"name": "It", "when": when} for number, when in enumerate(conditions)}
 
@@ -405,13 +412,14 @@ ENGINE_LIMITS: Final = Limits()
 
 
 @st.composite
-def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 16) -> list[Event]:
+def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 20) -> list[Event]:
     """A visitor's events in no particular order, with copies of messages and late arrivals."""
     choices = Choices(draw)
     lateness, max_age = limits.lateness, limits.max_age
     clusters = (0, choices.one((0, 0, limits.apart, 2 * limits.apart, limits.copied_within)))
     late = [lateness + more for more in (-1, 0, 1, 2, 4, 7, 20, lateness)]
-    delays = (0, *choices.one(((0, 0), (0, 1, 2, 5), (0, 2, *late), (0, *late), (max_age, max_age + 1))))
+    usual = choices.one(((0,), (0, 1, 2, 5), late, late, (max_age, max_age + 1)))
+    delays = (0, choices.one(usual), choices.one(usual))
     events: list[Event] = []
     for number in range(choices.number(1, most)):
         name = choices.one((*NAMES[:2], *NAMES, IDENTIFIED))
@@ -426,7 +434,7 @@ def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 16) -
             traits=carried if name == IDENTIFIED else {},
         )
         events.append(event)
-        if choices.seldom(10):
+        if choices.seldom(8):
             later = choices.one((0, 1, 5, lateness, limits.copied_within))
             events.append(replace(event, received_at=event.received_at + later))
     return events

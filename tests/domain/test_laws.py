@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,18 @@ from segue.domain import rules
 from segue.domain.event import Event
 from tests.engine import Engine, covers
 from tests.oracle import Oracle
-from tests.strategies import Catalog, Step, definitions, definitions_of_one_event, events, histories, in_order, orders
+from tests.strategies import (
+    FOCUSES,
+    LEAVES,
+    Catalog,
+    Step,
+    definitions,
+    definitions_of_one_event,
+    events,
+    histories,
+    in_order,
+    orders,
+)
 
 
 def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State, list[Event]]]:
@@ -47,10 +59,12 @@ def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[t
     return found
 
 
-@given(st.data(), definitions(), histories())
+@pytest.mark.parametrize("focus", ["any kind", *FOCUSES])
+@given(st.data(), histories())
 def test_truth_at_every_edge_in_the_end_and_at_some_message_before(
-    data: st.DataObject, catalog: Catalog, history: list[Event]
+    focus: str, data: st.DataObject, history: list[Event]
 ) -> None:
+    catalog = data.draw(definitions(FOCUSES.get(focus, LEAVES)))
     engine, oracle = Engine(catalog), Oracle(catalog)
     states = list(folded(engine, data.draw(orders(history))))
     for state, processed in (states[data.draw(st.integers(0, len(states) - 1))], states[-1]):
