@@ -1,0 +1,165 @@
+"""The evaluator's benchmarks: the engine beside hand-written folds of the same rules, and one message from bytes to
+bytes."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emulator.catalog import load
+from segue.domain import rules
+from segue.domain.document import StateDocument, decode_state, encode
+from segue.domain.event import Event
+from segue.domain.message import EVENTS_RECEIVED, EventsReceived
+from segue.domain.profile import ProfileRef
+from tests.bench.measurement import Measurement, in_turn
+from tests.bench.shop_log import log, reference
+
+RUNS = 3
+CATALOG = Path(__file__).parents[2] / "infra" / "catalog"
+
+EXPECTED: Mapping[str, list[object]] = {
+    "r1": [19_822, "728db6e0"],
+    "r2": [9_770, "bcc63bc4"],
+    "r3": [19_220, "86d362a8"],
+    "r4": [4_085, "62cdb646"],
+}
+"""Visitors and digest of first matches on the log of seed 7, as ../shared/bench/README.md has them."""
+
+
+@cache
+def _result(command: tuple[str, ...], run: int) -> dict[str, Any]:  # noqa: ARG001  # each run counts
+    """The RESULT line of one process, pinned to one core."""
+    pinned = ["taskset", "-c", "1", sys.executable, *command]
+    printed = subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
+    line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+    return found
+
+
+def _rate(command: tuple[str, ...]) -> Callable[[], float]:
+    """Events per CPU second of the next run, at each call."""
+    runs = iter(range(RUNS))
+
+    def measure() -> float:
+        result = _result(command, next(runs))
+        return float(result["events"] / result["cpu_seconds"])
+
+    return measure
+
+
+def five_rules() -> Sequence[Measurement]:
+    """Events per CPU second over R1 to R4, beside a hand-written fold with the same duties and one without."""
+    events = str(log())
+    ours = ("-m", "tests.bench.fold_rules", events)
+    rate, laws, plain = in_turn(
+        RUNS, *map(_rate, (ours, (str(reference("fold_laws.py")), events), (str(reference("fold_plain.py")), events)))
+    )
+    result = _result(ours, 0)
+    if result["events"] == 1_000_000 and result["first"] != EXPECTED:
+        raise AssertionError(f"expected the matches {EXPECTED}, found {result['first']}")
+    note = f"matches {result['first']}"
+    unit, goal = "events/CPU s", ">= 0.9"
+    beside_laws, beside_plain = rate / laws, rate / plain
+    return (
+        Measurement(
+            bench="evaluator-5-rules", value=rate, unit=unit, reference=laws, ratio=beside_laws, goal=goal, note=note
+        ),
+        Measurement(
+            bench="evaluator-5-rules-plain",
+            value=rate,
+            unit=unit,
+            reference=plain,
+            ratio=beside_plain,
+            note="fold_plain.py trusts the log: no copies, no order, no exits",
+        ),
+    )
+
+
+def state_bytes() -> Sequence[Measurement]:
+    """The bytes a profile's state takes as stored, over the visitors of the five rules' log."""
+    sizes = _result(("-m", "tests.bench.fold_rules", str(log())), 0)["state_bytes"]
+    goals = {"median": "<= 2048", "p99": "<= 8192", "max": "<= 262144"}
+    return [
+        Measurement(bench=f"state-bytes-{share}", value=sizes[share], unit="bytes", goal=goals[share])
+        for share in goals
+    ]
+
+
+def message() -> Sequence[Measurement]:
+    """CPU of one message of 5 events under the first catalogue: data and state decoded, folded, timeline, encoded."""
+    program = rules.compile(msgspec.json.decode(load(CATALOG))["segments"])
+    stored = _stored(program)
+    received = [
+        msgspec.json.encode(
+            EventsReceived(key="0" * 32, profile=ProfileRef("user_id", "1"), source="shop", events=tuple(_visit(hour)))
+        )
+        for hour in range(20, 120)
+    ]
+
+    def one(number: int) -> None:
+        events = msgspec.json.decode(received[number % 100], type=EventsReceived).events
+        document = decode_state(stored)
+        state = rules.fold(program, rules.decode(document.state), events, delivery=f"{EVENTS_RECEIVED}-{number}")
+        state = rules.drained(state)
+        rules.timeline(program, state, state.instant)
+        encode(msgspec.structs.replace(document, state=rules.encode(state)))
+
+    def measure() -> float:
+        started = time.process_time()
+        for number in range(2_000):
+            one(number)
+        return (time.process_time() - started) / 2_000 * 1e6
+
+    (cost,) = in_turn(5, measure)
+    note = f"5 events, a state of {len(stored):,} bytes, {len(program.evidence)} measurements, 10 segments"
+    return (Measurement(bench="evaluate-message", value=cost, unit="us CPU", goal="<= 150", note=note),)
+
+
+def _stored(program: rules.Program) -> bytes:
+    """The document of a visitor after a day of visits, as large as a busy visitor's."""
+    state = rules.empty()
+    for hour in range(17):
+        state = rules.drained(rules.fold(program, state, _visit(hour), delivery=f"before-{hour}"))
+    return encode(
+        StateDocument(
+            profile=ProfileRef("user_id", "1"), state=rules.encode(state), catalog=1, rev=17, imported=False, outbox=()
+        )
+    )
+
+
+NAMES = ("Page Viewed", "Product Viewed", "Video Content Playing", "Product Viewed", "Product Added")
+
+
+def _visit(hour: int) -> list[Event]:
+    """Five events of one visit, all received at its end."""
+    start = 1_790_000_000_000 + hour * 3_600_000
+    return [
+        Event(
+            message_id=f"{hour:08d}-{number}-{start:x}",
+            name=name,
+            occurred_at=start + 2_000 * number,
+            received_at=start + 10_000,
+            properties={
+                "product_id": f"p{hour * 7 % 40}",
+                "category": f"c{hour % 6}",
+                "price": 19.9 + hour,
+                "progress": hour % 10 / 10,
+                "on_sale": hour % 3 == 0,
+            },
+        )
+        for number, name in enumerate(NAMES)
+    ]
+
+
+BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
+    "evaluator-5-rules": five_rules,
+    "evaluate-message": message,
+    "state-bytes": state_bytes,
+}
