@@ -163,5 +163,5 @@ def test_the_schema_for_editors_knows_the_language_of_conditions() -> None:
     schema = Catalog.model_json_schema()
     (segment,) = schema["properties"]["segments"]["patternProperties"].values()
     assert segment == {"$ref": "#/$defs/Segment"}
-    assert {"Did", "Aggregate", "Together", "Sequence", "Absent", "FirstTime", "Compare"} <= schema["$defs"].keys()
+    assert {"Did", "Aggregate", "Together", "SequenceLeaf", "Absent", "FirstTime", "Compare"} <= schema["$defs"].keys()
     assert schema["$defs"]["Segment"]["required"] == ["name", "when"]

@@ -22,7 +22,8 @@ from pydantic_core import CoreSchema, ErrorDetails
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.rules.definition import Duration, Segment
+from segue.domain.rules.definition import Segment
+from segue.domain.rules.model import Duration
 from segue.domain.time import DAY, HOUR, SECOND
 
 DEFAULT_VARIANT = "default"

@@ -11,12 +11,13 @@ import json
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias
 
 from segue.domain.event import Event, Json
-from segue.domain.rules.intervals import FOREVER
+from segue.domain.rules import local_time
+from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.operators import MISSING, is_number, text, value_at
 
 Entry: TypeAlias = tuple[int, int, str | None, Any]
@@ -38,6 +39,11 @@ class Window:
     near: int = 0
     since: int | None = None
 
+    @property
+    def content(self) -> object:
+        """What tells it from other windows."""
+        return [self.far, self.near, self.since]
+
     def active(self, entry: Entry) -> tuple[int, int]:
         """The half-open interval of instants at which the entry is visible and in the window."""
         occurred_at, visible_at = entry[0], entry[1]
@@ -45,7 +51,30 @@ class Window:
         return max(occurred_at + self.near, visible_at), ends
 
 
-Keep: TypeAlias = Literal["latest", "newest", "oldest", "distinct", "totals"]
+@dataclass(frozen=True)
+class CalendarWindow(Window):
+    """The current period of a calendar so far, and the `last` - 1 periods before it. `far` is never less."""
+
+    period: local_time.Period = "day"
+    last: int = 1
+    tz: str = "UTC"
+
+    @classmethod
+    def of(cls, period: local_time.Period, last: int, tz: str) -> "CalendarWindow":
+        return cls(far=last * local_time.LONGEST[period], period=period, last=last, tz=tz)
+
+    @property
+    def content(self) -> object:
+        return [self.period, self.last, self.tz]
+
+    def active(self, entry: Entry) -> tuple[int, int]:
+        zone = local_time.zone(self.tz)
+        start = local_time.period_start(local_time.local(entry[0], zone).date(), self.period)
+        ends = local_time.first_instant(local_time.period_after(start, self.period, self.last), zone)
+        return max(entry[0], entry[1]), ends
+
+
+Keep: TypeAlias = Literal["latest", "newest", "oldest", "distinct", "totals", "returns"]
 """What may be forgotten: see `KEEPERS`."""
 
 
@@ -70,7 +99,7 @@ class Evidence:
 
 def content_key(content: object) -> str:
     """A short name for a piece of definition: equal content, equal key."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=sorted)
     return hashlib.blake2b(canonical.encode(), digest_size=6).hexdigest()
 
 
@@ -244,18 +273,28 @@ def _oldest(settled: list[Entry], _most: int | None) -> list[Entry]:
     return _best(settled, lambda entry, other: order(entry) < order(other))
 
 
+def _returns(settled: list[Entry], gap: int) -> list[Entry]:
+    """The first and the last, and in between so many that no gap seems longer than it is, where it matters."""
+    chain = settled[:1]
+    for entry, following in pairwise(settled[1:]):
+        if following[0] - chain[-1][0] >= gap:
+            chain.append(entry)
+    return chain + settled[1:][-1:]
+
+
 KEEPERS: Final[Mapping[Keep, Callable[[list[Entry], int | None], list[Entry]]]] = {
     "latest": _latest,
     "distinct": _distinct,
     "newest": _newest,
     "oldest": _oldest,
     "totals": lambda settled, _most: settled,
+    "returns": lambda settled, gap: _returns(settled, gap or 0),
 }
 """Of the entries that every instant still to be looked at sees, those that can make a difference:
 
 `latest` the last `most` of each group; `distinct` the last of each value, of the last `most` values of each group;
 `newest` and `oldest` one of each group by `order` (and one without a payload); `totals` all, or their totals if the
-window never lets go of them.
+window never lets go of them; `returns` those that show where the gaps of `most` ms and longer are.
 """
 
 
@@ -269,7 +308,14 @@ def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list
 
 
 def _divided(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
-    """The entries that are still of use: those that every instant from `start` on sees, and those that come later."""
+    """The entries that are still of use: those that every instant from `start` on sees, and those that come later.
+
+    Of `returns` the last one that has left the window stays: the next one comes so long after it.
+    """
+    if evidence.keep == "returns":
+        visible = [entry for entry in entries if entry[1] <= start]
+        last_gone = bisect_right(visible, start - (evidence.far or 0), key=itemgetter(0)) - 1
+        return visible[max(0, last_gone) :], [entry for entry in entries if entry[1] > start]
     if not evidence.looked_back and not evidence.near:
         gone = 0 if evidence.far is None else bisect_right(entries, start - evidence.far, key=itemgetter(0))
         return list(entries[gone:]), []
@@ -283,6 +329,17 @@ def _divided(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[
     return settled, recent
 
 
-def visible_changes(entries: Iterable[Entry], start: int) -> list[int]:
-    """The instants from `start` on between which the set of visible entries stays the same."""
-    return sorted({start, *(entry[1] for entry in entries if entry[1] > start)})
+def newest_seen(entries: Iterable[Entry], instant: int) -> Json:
+    """The value of the newest of the entries that are visible at the instant, None if there is none."""
+    newest = max((entry for entry in entries if entry[1] <= instant), key=order, default=None)
+    return newest[3][2] if newest else None
+
+
+def as_seen(entries: Iterable[Entry], start: int, truth: Callable[[int], Spans]) -> Spans:
+    """The truth from `start` on, worked out anew wherever another of the entries becomes visible.
+
+    `truth(instant)` is what it would be for ever if no entry became visible after the instant.
+    """
+    instants = sorted({start, *(entry[1] for entry in entries if entry[1] > start)})
+    stretches = zip(instants, [*instants[1:], FOREVER], strict=True)
+    return union(span for since, until in stretches for span in clipped(truth(since), since, until))

@@ -21,9 +21,13 @@ from segue.domain.rules.intervals import FOREVER, Spans, clipped
 from segue.domain.rules.knowledge import Knowledge
 from segue.domain.rules.program import CompiledSegment, Program
 from segue.domain.rules.state import Memberships, State
+from segue.domain.time import DAY
 
 MOST_STEPS = 64
 """How many coming steps of a segment are worked out ahead."""
+
+HORIZON = 32 * DAY
+"""How far ahead the truth of what changes for ever is worked out."""
 
 LARGEST_STATE = 256 * 1_024
 """Bytes."""
@@ -135,11 +139,14 @@ class Work:
 
     def foresee(self, names: Iterable[str], since: int) -> None:
         """Work the memberships of these segments out anew, from `since` (not before the instant) on."""
-        for segment, spans in foreseen(self.known, {name for name in names if name in self.program.segments}):
+        wanted = {name for name in names if name in self.program.segments}
+        for segment, spans in foreseen(self.known, wanted, since + HORIZON):
             self._keep_ahead(segment, clipped(spans, since) if since > self.known.instant else spans, since)
 
     def _keep_ahead(self, segment: CompiledSegment, spans: Spans, since: int) -> None:
         self.cuts.pop(segment.id, None)
+        if segment.recurs:
+            self.cuts[segment.id] = since + HORIZON
         if 2 * len(spans) > MOST_STEPS:
             self.cuts[segment.id] = spans[MOST_STEPS // 2][0]
             spans = spans[: MOST_STEPS // 2]
@@ -196,6 +203,7 @@ class Work:
             totals=known.totals,
             lost=known.lost,
             remembered=known.remembered,
+            standing=known.standing,
             memberships=memberships,
             cuts=self.cuts,
             approximate=tuple(sorted(self.approximate)),

@@ -8,10 +8,13 @@ from segue.domain.rules.measurements import View
 from segue.domain.rules.program import CompiledSegment
 
 
-def foreseen(known: Knowledge, names: set[str]) -> Iterator[tuple[CompiledSegment, Spans]]:
-    """Of each of these segments the intervals of membership from now on, with no further event."""
-    now = View(known.instant, True, known.streams, known.totals, {})
-    back = _frozen_view(known)
+def foreseen(known: Knowledge, names: set[str], horizon: int) -> Iterator[tuple[CompiledSegment, Spans]]:
+    """Of each of these segments the intervals of membership from now on, with no further event.
+
+    Where a segment's truth changes for ever, only those that begin before the horizon.
+    """
+    now = View(known.instant, horizon, True, known.streams, known.totals, {})
+    back = _frozen_view(known, horizon)
     for segment in known.program.with_references(names):
         spans = _membership(known, segment, back if segment.looked_back else now)
         if segment.looked_back:
@@ -33,30 +36,36 @@ def freeze(known: Knowledge) -> None:
         known.frozen = edge
     if edge - known.frozen <= lateness:
         return
-    back = _frozen_view(known)
+    back = _frozen_view(known, known.instant)
     for segment in known.program.order:
         if segment.looked_back:
             back.memberships[segment.id] = _membership(known, segment, back)
-    remembered = {
-        segment.memory: last
-        for segment in known.program.order
-        if segment.memory is not None and (last := _last_true(known, segment, back, edge)) is not None
-    }
-    known.remembered, known.frozen = remembered, edge
+    remembering = [(segment.memory, segment) for segment in known.program.order if segment.memory is not None]
+    last_true = {memory: _last_true(known, segment, back, edge) for memory, segment in remembering}
+    standing = {memory: _true_since(known, one, back, edge) for memory, one in remembering if one.enter_after}
+    known.remembered = {memory: last for memory, last in last_true.items() if last is not None}
+    known.standing = {memory: since for memory, since in standing.items() if since is not None}
+    known.frozen = edge
     known.forget(list(known.streams))
 
 
-def _frozen_view(known: Knowledge) -> View:
+def _frozen_view(known: Knowledge, horizon: int) -> View:
     frozen = known.instant if known.frozen is None else known.frozen
-    return View(min(frozen, known.instant), False, known.streams, known.totals, {})
+    return View(min(frozen, known.instant), horizon, False, known.streams, known.totals, {})
 
 
 def _membership(known: Knowledge, segment: CompiledSegment, view: View) -> Spans:
     """When the profile is a member (RULES.md section 3), from the view's start on.
 
-    `when` on [a, b) makes a member on [a, b + stays), until `until` is next true.
+    `when` on [a, b) makes a member on [a + enter_after, b + stays), until `until` is next true, and only while all
+    purposes are granted.
     """
-    when = _when(known, segment, view)
+    members = _remembering(known, segment, view)
+    return members if segment.consented is None else intersection(members, segment.consented.spans(view))
+
+
+def _remembering(known: Knowledge, segment: CompiledSegment, view: View) -> Spans:
+    when = _entered(known, segment, view)
     if segment.memory is None:
         return when
     until = segment.until.spans(view) if segment.until else []
@@ -67,6 +76,16 @@ def _membership(known: Knowledge, segment: CompiledSegment, view: View) -> Spans
     ]
     ends = [begin for begin, _ in until]
     return union((a, min([b, *(end for end in ends if end >= a)])) for a, b in members)
+
+
+def _entered(known: Knowledge, segment: CompiledSegment, view: View) -> Spans:
+    """When `when` has been true for `enter_after`."""
+    spans = _when(known, segment, view)
+    if not segment.enter_after:
+        return spans
+    since = known.standing.get(segment.memory or "")
+    runs = [(since if since is not None and a == view.start else a, b) for a, b in spans]
+    return clipped([(a + segment.enter_after, b) for a, b in runs if a + segment.enter_after < b], view.start)
 
 
 def _when(known: Knowledge, segment: CompiledSegment, view: View) -> Spans:
@@ -80,11 +99,19 @@ def _when(known: Knowledge, segment: CompiledSegment, view: View) -> Spans:
 def _last_true(known: Knowledge, segment: CompiledSegment, view: View, edge: int) -> int | None:
     """The last instant before `edge` at which `when` was true with no `until` since, if it can still matter."""
     until = clipped(segment.until.spans(view) if segment.until else [], view.start, edge)
-    true = clipped(intersection(_when(known, segment, view), complement(until, view.start)), view.start, edge)
+    true = clipped(intersection(_entered(known, segment, view), complement(until, view.start)), view.start, edge)
     last = true[-1][1] - 1 if true else known.remembered.get(segment.memory or "")
     if last is None or last + 1 + segment.stays <= edge:
         return None
     return None if until and until[-1][1] > last else last
+
+
+def _true_since(known: Knowledge, segment: CompiledSegment, view: View, edge: int) -> int | None:
+    """Since when `when` has been true at the last instant before `edge`."""
+    for a, b in _when(known, segment, view):
+        if a < edge <= b:
+            return known.standing.get(segment.memory or "", a) if a == view.start else a
+    return None
 
 
 def is_approximate(known: Knowledge, segment: CompiledSegment) -> bool:

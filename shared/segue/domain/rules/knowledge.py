@@ -29,6 +29,7 @@ class Knowledge:
         self.totals: dict[str, dict[str, Totals]] = dict(state.totals)  # type: ignore[arg-type]  # copied when changed
         self.lost = dict(state.lost)
         self.remembered = dict(state.remembered)
+        self.standing = dict(state.standing)
         self.ids = state.ids
         self.counts = state.counts
         self.touched: set[str] = set()

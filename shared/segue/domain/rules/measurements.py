@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from segue.domain.errors import Invalid
+from segue.domain.event import Event
 from segue.domain.rules import evidence as ev
-from segue.domain.rules.evidence import Entry, Evidence, Keep, Window
+from segue.domain.rules.evidence import CalendarWindow, Entry, Evidence, Keep, Window
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.operators import split, where
+
+MOST_TAKEN = 32
+"""How many different identifiers of a visitor are kept for static lists."""
 
 Totals: TypeAlias = list[Any]
 """What is settled of one group: [events, numbers, sum in millionths as text, least, greatest]."""
@@ -15,9 +20,13 @@ Totals: TypeAlias = list[Any]
 
 @dataclass
 class View:
-    """A profile's evidence, looked at from `start` on. `settled`: every entry is visible from there on."""
+    """A profile's evidence, looked at from `start` on, and up to `horizon` where truth changes for ever.
+
+    `settled`: every entry is visible from `start` on.
+    """
 
     start: int
+    horizon: int
     settled: bool
     streams: Mapping[str, Sequence[Entry]]
     totals: Mapping[str, Mapping[str, Totals]]
@@ -36,24 +45,39 @@ class View:
 
 @dataclass(frozen=True)
 class Node:
-    """A compiled condition: its truth over time, the measurements it reads, how far back, and the segments it names."""
+    """A compiled condition: its truth over time, the measurements it reads, how far back, and the segments it names.
+
+    `recurs`: its truth changes for ever, so that it is worked out up to the view's horizon only.
+    """
 
     spans: Callable[[View], Spans]
     reads: frozenset[tuple[str, int | None]] = frozenset()
     refers: frozenset[str] = frozenset()
+    recurs: bool = False
 
 
-def leaf(key: str, spans: Callable[[View], Spans], reads: Mapping[str, int | None]) -> Node:
+def leaf(key: str, spans: Callable[[View], Spans], reads: Mapping[str, int | None], *, recurs: bool = False) -> Node:
     """A node whose truth is kept for the length of a view under `key`."""
-    return Node(lambda view: view.once(key, spans), frozenset(reads.items()))
+    return Node(lambda view: view.once(key, spans), frozenset(reads.items()), recurs=recurs)
 
 
 @dataclass
 class Measurements:
-    """The measurements of a program while it is compiled. `looked_back` is that of the segment at hand."""
+    """The measurements of a program while it is compiled.
 
+    `compile_condition` compiles a condition of any kind; `looked_back` is that of the segment at hand. `lists` are the
+    identifiers on each static list, `granted_unsaid` the purposes that are granted until something is said of them.
+    """
+
+    compile_condition: Callable[[Any, "Measurements"], Node]
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    granted_unsaid: frozenset[str] = frozenset()
     book: dict[str, Evidence] = field(default_factory=dict)
     looked_back: bool = False
+
+    def node(self, condition: Any) -> Node:
+        """The compiled condition."""
+        return self.compile_condition(condition, self)
 
     def events(
         self,
@@ -74,6 +98,8 @@ class Measurements:
         content = ["event", name, where_, window.since, keep, per, list(same), reads]
         if keep == "totals":
             content.append(window.far is None)
+        if keep == "returns":
+            content.append(most)
         key = ev.content_key(content)
         collect = ev.collector(
             where(where_) if where_ else None,
@@ -87,6 +113,24 @@ class Measurements:
             far=window.far, near=window.near, most=most, looked_back=self.looked_back,
         ))  # fmt: skip
         return key
+
+    def taken(
+        self, name: str, event: str | None, reads: Callable[[Event], Sequence[Any]], keep: Keep = "newest"
+    ) -> str:
+        """The key of what is read of the events of a name (None: of all): `reads` gives the payloads of an event."""
+        key = ev.content_key(["taken", name])
+        collect = ev.collector(None, ev.no_groups, reads, None, keeps_nothing=False)
+        self._note(Evidence(
+            key=key, event=event or "*", trait=None, collect=collect, keep=keep,
+            far=None, near=0, most=MOST_TAKEN, looked_back=self.looked_back,
+        ))  # fmt: skip
+        return key
+
+    def members_of(self, name: str) -> frozenset[str]:
+        """The identifiers on a static list. Raises `Invalid` if there is no such list."""
+        if name not in self.lists:
+            raise Invalid(f"refers to a list {name!r} that does not exist", "list")
+        return self.lists[name]
 
     def trait(self, name: str) -> str:
         """The key of the history of a trait."""
@@ -124,6 +168,8 @@ def _grouping(per: str | None, same: Sequence[str]) -> Callable[[Mapping[str, An
 
 def window_of(leaf: Any) -> Window:
     """The window of a leaf that may have one."""
+    if leaf.calendar is not None:
+        return CalendarWindow.of(leaf.calendar.period, leaf.calendar.last, leaf.calendar.tz)
     if leaf.ago is not None:
         return Window(far=leaf.ago[0], near=leaf.ago[1])
     return Window(far=leaf.within, since=leaf.since)

@@ -1,8 +1,9 @@
 """Compiling definitions: a program holds each distinct measurement once, indexed by event name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -11,14 +12,9 @@ from segue.domain.errors import Invalid
 from segue.domain.rules import definition as language
 from segue.domain.rules.evidence import Evidence, content_key
 from segue.domain.rules.kinds import logic
-from segue.domain.rules.kinds.absent import compile_absent
-from segue.domain.rules.kinds.aggregate import compile_aggregate
-from segue.domain.rules.kinds.compare import compile_compare
-from segue.domain.rules.kinds.did import compile_did
-from segue.domain.rules.kinds.first_time import compile_first_time
-from segue.domain.rules.kinds.sequence import compile_sequence
-from segue.domain.rules.kinds.together import compile_together
-from segue.domain.rules.kinds.trait import compile_trait
+from segue.domain.rules.kinds.logic import InSegment
+from segue.domain.rules.kinds.person import consent
+from segue.domain.rules.local_time import RELEASE
 from segue.domain.rules.measurements import Measurements, Node
 from segue.domain.time import DAY, HOUR
 
@@ -30,9 +26,10 @@ MAX_AGE: Final = 30 * DAY
 class CompiledSegment:
     """A segment as the engine evaluates it.
 
-    `definition` is the version (content hash) of its definition. `memory` names what is remembered of it, None if it
-    has no memory of its own. `looked_back`: some memory, its own or another segment's, looks at it at earlier instants.
-    `closure` are the segments it refers to, directly or not.
+    `definition` is the version (content hash) of its definition. `consented`: when the purposes it needs are granted.
+    `memory` names what is remembered of it, None if it has no memory of its own. `looked_back`: some memory, its own or
+    another segment's, looks at it at earlier instants. `recurs`: its truth changes for ever. `closure` are the segments
+    it refers to, directly or not.
     """
 
     id: str
@@ -40,7 +37,10 @@ class CompiledSegment:
     when: Node
     until: Node | None
     stays: int
+    enter_after: int
+    consented: Node | None
     memory: str | None
+    recurs: bool
     looked_back: bool
     closure: frozenset[str]
     reads: frozenset[tuple[str, int | None]]
@@ -70,26 +70,44 @@ class Program:
         return self.by_event.get(name) or self.by_event["*"]
 
 
-def compile(segments: Mapping[str, Any], *, lateness: int = LATENESS, max_age: int = MAX_AGE) -> Program:
-    """The program of a catalogue's `segments`. Raises `Invalid` with the path of the part that is wrong."""
+def compile(
+    segments: Mapping[str, Any],
+    *,
+    lists: Mapping[str, Collection[str]] = MappingProxyType({}),
+    granted_unsaid: Collection[str] = (),
+    lateness: int = LATENESS,
+    max_age: int = MAX_AGE,
+) -> Program:
+    """The program of a catalogue's `segments`. Raises `Invalid` with the path of the part that is wrong.
+
+    `lists` are the identifiers on each static list, as `user_id:42`; `granted_unsaid` are the purposes that count as
+    granted until something is said of them.
+    """
     parsed = {name: _parsed(name, definition) for name, definition in segments.items()}
     refers = {name: _references(segment) for name, segment in parsed.items()}
     order = _ordered(refers)
-    remembering = {name for name, segment in parsed.items() if segment.stays or segment.until}
+    remembering = {name for name, segment in parsed.items() if _remembers(segment)}
     closures: dict[str, frozenset[str]] = {}
     for name in order:
         closures[name] = frozenset(refers[name]).union(*(closures[other] for other in refers[name]))
     looked_back = remembering.union(*(closures[name] for name in remembering))
 
-    measurements = Measurements()
+    measurements = Measurements(
+        language.compile_condition,
+        {name: frozenset(members) for name, members in lists.items()},
+        frozenset(granted_unsaid),
+    )
     compiled: dict[str, CompiledSegment] = {}
     for name in order:
         measurements.looked_back = name in looked_back
-        compiled[name] = _compiled(name, parsed[name], segments[name], measurements, closures[name], compiled)
+        try:
+            compiled[name] = _compiled(name, parsed[name], segments[name], measurements, closures[name], compiled)
+        except Invalid as error:
+            raise error.under(f"segments.{name}") from error
     evidence = measurements.book
     definitions = {name: compiled[name].definition for name in segments}
     return Program(
-        version=content_key([definitions, lateness, max_age]),
+        version=content_key([definitions, measurements.lists, measurements.granted_unsaid, lateness, max_age, RELEASE]),
         segments=definitions,
         order=tuple(compiled[name] for name in order),
         evidence=evidence,
@@ -99,6 +117,14 @@ def compile(segments: Mapping[str, Any], *, lateness: int = LATENESS, max_age: i
         lateness=lateness,
         max_age=max_age,
     )
+
+
+def _remembers(segment: language.Segment) -> bool:
+    return bool(segment.stays or segment.until or segment.enter_after)
+
+
+def _consented(purposes: Sequence[str], measurements: Measurements) -> Node | None:
+    return logic.every([consent(purpose, measurements) for purpose in purposes]) if purposes else None
 
 
 def _parsed(name: str, definition: object) -> language.Segment:
@@ -116,62 +142,32 @@ def _compiled(
     closure: frozenset[str],
     others: Mapping[str, CompiledSegment],
 ) -> CompiledSegment:
-    when = node(segment.when, measurements)
-    until = node(segment.until, measurements) if segment.until else None
-    content = {part: source.get(part) for part in ("when", "stays", "until")}
-    own = when.reads | (until.reads if until else frozenset())
+    when = measurements.node(segment.when)
+    until = measurements.node(segment.until) if segment.until else None
+    consented = _consented(segment.purposes, measurements)
+    content = {part: source.get(part) for part in ("when", "stays", "until", "enter_after", "purposes")}
+    parts = [part for part in (when, until, consented) if part is not None]
     return CompiledSegment(
         id=name,
         definition=content_key(content),
         when=when,
         until=until,
         stays=segment.stays or 0,
-        memory=content_key(content) if segment.stays or until else None,
+        enter_after=segment.enter_after or 0,
+        consented=consented,
+        memory=content_key(content) if _remembers(segment) else None,
+        recurs=any(part.recurs for part in parts) or any(others[other].recurs for other in closure),
         looked_back=measurements.looked_back,
         closure=closure,
-        reads=own.union(*(others[other].reads for other in closure)),
+        reads=frozenset().union(*(part.reads for part in parts), *(others[other].reads for other in closure)),
     )
-
-
-def node(condition: BaseModel, measurements: Measurements) -> Node:
-    """The compiled condition."""
-    return NODES[type(condition)](condition, measurements)
-
-
-def _nodes(conditions: list[Any], measurements: Measurements) -> list[Node]:
-    return [node(condition, measurements) for condition in conditions]
-
-
-def _compile_reference(condition: language.InSegment, _measurements: Measurements) -> Node:
-    name = condition.segment
-    return Node(lambda view: list(view.memberships[name]), refers=frozenset({name}))
-
-
-NODES: Mapping[type[BaseModel], Callable[[Any, Measurements], Node]] = {
-    language.All: lambda condition, book: logic.every(_nodes(condition.all, book)),
-    language.Any_: lambda condition, book: logic.some(_nodes(condition.any, book)),
-    language.None_: lambda condition, book: logic.none(_nodes(condition.none, book)),
-    language.Not: lambda condition, book: logic.none([node(condition.not_, book)]),
-    language.AtLeast: lambda condition, book: logic.several(
-        condition.at_least.count, _nodes(condition.at_least.of, book)
-    ),
-    language.TraitIs: compile_trait,
-    language.Did: compile_did,
-    language.Aggregate: lambda condition, book: compile_aggregate(condition.aggregate, book),
-    language.Together: compile_together,
-    language.Sequence: compile_sequence,
-    language.Absent: compile_absent,
-    language.FirstTime: compile_first_time,
-    language.Compare: compile_compare,
-    language.InSegment: _compile_reference,
-}
 
 
 def _references(segment: language.Segment) -> frozenset[str]:
     found: set[str] = set()
 
     def visit(part: object) -> None:
-        if isinstance(part, language.InSegment):
+        if isinstance(part, InSegment):
             found.add(part.segment)
         elif isinstance(part, BaseModel):
             for value in part.__dict__.values():

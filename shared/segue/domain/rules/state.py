@@ -30,9 +30,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     `instant` is the newest instant seen: every transition up to it was announced. `known_from` is when the profile
     came to exist. Before `frozen` nothing can change any more; `remembered` is, of each segment with memory, the last
-    instant before `frozen` at which it was true with no `until` since. `lost` is, of each measurement that passed its
-    cap, the newest instant that was dropped. `memberships` are the intervals from `instant` on, exact before the least
-    of `cuts`. `ids` are the messages of the last 24 h. `pending` and `changed` are since the last `drained`.
+    instant before `frozen` at which it was true with no `until` since; `standing`, of each that takes time to enter,
+    since when it had been true then. `lost` is, of each measurement that passed its cap, the newest instant that was
+    dropped. `memberships` are the intervals from `instant` on, exact before the least of `cuts`. `ids` are the messages
+    of the last 24 h. `pending` and `changed` are since the last `drained`.
     """
 
     program: str = ""
@@ -43,6 +44,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     totals: Mapping[str, Mapping[str, Totals]] = {}
     lost: Mapping[str, int] = {}
     remembered: Mapping[str, int] = {}
+    standing: Mapping[str, int] = {}
     memberships: Memberships = {}
     cuts: Mapping[str, int] = {}
     approximate: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ class _Stored(msgspec.Struct, array_like=True):
     totals: dict[str, dict[str, Totals]]
     lost: dict[str, int]
     remembered: dict[str, int]
+    standing: dict[str, int]
     memberships: dict[str, tuple[Interval, ...]]
     cuts: dict[str, int]
     approximate: tuple[str, ...]
@@ -123,6 +126,7 @@ def decode(stored: bytes) -> State:
         totals=found.totals,
         lost=found.lost,
         remembered=found.remembered,
+        standing=found.standing,
         memberships=found.memberships,
         cuts=found.cuts,
         approximate=found.approximate,
@@ -153,6 +157,7 @@ def _stored(state: State) -> _Stored:
         dict(state.totals),  # type: ignore[arg-type]  # mappings of mappings are dicts of dicts
         dict(state.lost),
         dict(state.remembered),
+        dict(state.standing),
         dict(state.memberships),
         dict(state.cuts),
         state.approximate,

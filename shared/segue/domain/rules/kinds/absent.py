@@ -2,10 +2,32 @@
 
 from collections.abc import Sequence
 
-from segue.domain.rules.definition import Absent
-from segue.domain.rules.evidence import Entry, Window, content_key, visible_changes
-from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
+from pydantic import Field, model_validator
+
+from segue.domain.rules.evidence import Entry, Window, as_seen, content_key
+from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
+from segue.domain.rules.model import AnySelector, Duration, Model, Path
+
+
+class AbsentOf(Model):
+    """`for_` left out is 0: true from the A itself on."""
+
+    after: AnySelector
+    without: AnySelector
+    for_: Duration | None = Field(default=None, alias="for")
+    within: Duration | None = None
+    same: list[Path] | dict[Path, Path] = Field(default=[], max_length=5)
+
+    @model_validator(mode="after")
+    def _for_is_less(self) -> "AbsentOf":
+        if self.for_ is not None and self.within is not None and self.for_ >= self.within:
+            raise ValueError("for: expected less than within")
+        return self
+
+
+class Absent(Model):
+    absent: AbsentOf
 
 
 def compile_absent(definition: Absent, measurements: Measurements) -> Node:
@@ -31,11 +53,12 @@ def compile_absent(definition: Absent, measurements: Measurements) -> Node:
 
 def abandoned(starts: Sequence[Entry], ends: Sequence[Entry], waits: Window, start: int) -> Spans:
     """From `near` to `far` after the latest A that no strictly later B has ended, as far as each can be seen."""
-    instants = visible_changes([*starts, *ends], start)
-    found: Spans = []
-    for since, until in zip(instants, [*instants[1:], FOREVER], strict=True):
-        latest = max((entry[0] for entry in starts if entry[1] <= since), default=None)
-        ended = max((entry[0] for entry in ends if entry[1] <= since), default=None)
-        if latest is not None and (ended is None or ended <= latest):
-            found += clipped([waits.active((latest, latest, None, None))], since, until)
-    return found
+
+    def truth(instant: int) -> Spans:
+        latest = max((entry[0] for entry in starts if entry[1] <= instant), default=None)
+        ended = max((entry[0] for entry in ends if entry[1] <= instant), default=None)
+        if latest is None or (ended is not None and ended > latest):
+            return []
+        return [waits.active((latest, latest, None, None))]
+
+    return as_seen([*starts, *ends], start, truth)

@@ -3,15 +3,54 @@
 from collections.abc import Mapping
 from typing import Any
 
-from segue.domain.rules.definition import AggregateOf, Figure
+from pydantic import Field, model_validator
+
 from segue.domain.rules.evidence import Keep, Window, content_key
 from segue.domain.rules.figures import FIGURES, steps, where_true
 from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.kinds.did import needed
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
+from segue.domain.rules.model import FigureIs, Model, Path, Text, Where, Windowed
 from segue.domain.rules.operators import COUNTING, is_number, matcher, operation
 
 READS = {"latest": "whole", "first": "whole", "distinct": "value"}
+
+
+FIGURE_FUNCTIONS = ("sum", "avg", "min", "max", "distinct", "latest", "first")
+
+
+class Figure(Windowed):
+    """A figure over events: exactly one of the functions names the property."""
+
+    of: Text
+    where: Where | None = None
+    sum: Path | None = None
+    avg: Path | None = None
+    min: Path | None = None
+    max: Path | None = None
+    distinct: Path | None = None
+    latest: Path | None = None
+    first: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_figure(self) -> "Figure":
+        if sum(getattr(self, name) is not None for name in FIGURE_FUNCTIONS) != 1:
+            raise ValueError(f"expected exactly one of {' '.join(FIGURE_FUNCTIONS)}")
+        return self
+
+    @property
+    def function(self) -> tuple[str, str]:
+        """The function's name and the property it reads."""
+        return next((name, getattr(self, name)) for name in FIGURE_FUNCTIONS if getattr(self, name) is not None)
+
+
+class AggregateOf(Figure):
+    per: Path | None = None
+    is_: FigureIs = Field(alias="is")
+
+
+class Aggregate(Model):
+    aggregate: AggregateOf
 
 
 def compile_aggregate(definition: AggregateOf, measurements: Measurements, window: Window | None = None) -> Node:
@@ -37,7 +76,11 @@ def compile_aggregate(definition: AggregateOf, measurements: Measurements, windo
             )
         )
 
-    return leaf(content_key([key, definition.is_, name, window.far, window.near]), spans, {key: window.far})
+    return leaf(content_key([key, definition.is_, name, window.content]), spans, {key: window.far})
+
+
+def compile_leaf(definition: Aggregate, measurements: Measurements) -> Node:
+    return compile_aggregate(definition.aggregate, measurements)
 
 
 def measured(
@@ -47,7 +90,7 @@ def measured(
     name, path = definition.function
     keep: Keep
     most: int | None
-    endless = window.far is None and window.near == 0
+    endless = window.far is None
     if name == "distinct":
         keep, most = "distinct", values
     elif name == "latest" and window.near == 0:

@@ -3,17 +3,41 @@
 import operator
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
-from segue.domain.rules.definition import Compare, CountOf, FigureOf
+from pydantic import Field
+
 from segue.domain.rules.evidence import content_key
 from segue.domain.rules.figures import FIGURES, Step, steps, where_true
 from segue.domain.rules.intervals import Spans
-from segue.domain.rules.kinds.aggregate import measured
+from segue.domain.rules.kinds.aggregate import Figure, measured
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
+from segue.domain.rules.model import Model, Text, Where, Windowed
 from segue.domain.rules.operators import is_number
 
 ORDERS = {name: getattr(operator, name) for name in ("eq", "ne", "gt", "ge", "lt", "le")}
+
+
+class CountOf(Windowed):
+    """A bare count, as `compare` takes it."""
+
+    did: Text
+    where: Where | None = None
+
+
+class FigureOf(Model):
+    aggregate: Figure
+
+
+class CompareOf(Model):
+    left: CountOf | FigureOf
+    right: CountOf | FigureOf
+    op: Literal["eq", "ne", "gt", "ge", "lt", "le"]
+    factor: int | float = Field(default=1, allow_inf_nan=False)
+
+
+class Compare(Model):
+    compare: CompareOf
 
 
 def compile_compare(definition: Compare, measurements: Measurements) -> Node:
@@ -52,7 +76,7 @@ def _figure(
         totals = view.totals.get(key, {})
         return steps(groups.get(None, ()), totals.get(""), window, FIGURES[name], view.start)
 
-    return figure, {key: window.far}, content_key([key, name, window.far, window.near])
+    return figure, {key: window.far}, content_key([key, name, window.content])
 
 
 def _side_by_side(left: list[Step], right: list[Step]) -> list[Step]:

@@ -4,11 +4,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from segue.domain.rules.definition import Did
 from segue.domain.rules.evidence import Entry, Window, content_key
 from segue.domain.rules.intervals import FOREVER, Spans, holding, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
+from segue.domain.rules.model import Count, Path, Text, Where, Windowed
 from segue.domain.rules.operators import matcher, operation
+
+
+class Did(Windowed):
+    did: Text
+    where: Where | None = None
+    count: Count = {"ge": 1}  # noqa: RUF012  # pydantic copies defaults
+    per: Path | None = None
 
 
 def compile_did(definition: Did, measurements: Measurements, window: Window | None = None) -> Node:
@@ -21,7 +28,7 @@ def compile_did(definition: Did, measurements: Measurements, window: Window | No
     def spans(view: View) -> Spans:
         entries = view.entries(key)
         if definition.per is None:
-            if view.settled and not window.near:
+            if view.settled and type(window) is Window and not window.near:
                 return fading(entries, window.far, holds, view.start)
             return counted(entries, window, holds, view.start)
         groups = grouped(entries).values()
@@ -31,7 +38,7 @@ def compile_did(definition: Did, measurements: Measurements, window: Window | No
             for span in counted(group, window, lambda count: count > 0 and holds(count), view.start)
         )
 
-    return leaf(content_key([key, definition.count, window.far, window.near]), spans, {key: window.far})
+    return leaf(content_key([key, definition.count, window.content]), spans, {key: window.far})
 
 
 def of_counts(count: dict[str, Any], most: int) -> Callable[[int], bool]:

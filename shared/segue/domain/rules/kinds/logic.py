@@ -1,27 +1,89 @@
-"""`all any none not at_least`: conditions over conditions."""
+"""`all any none not at_least segment`: conditions over conditions, and other segments."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
 
 from segue.domain.rules.intervals import Spans, at_least, complement, intersection, union
-from segue.domain.rules.measurements import Node, View
+from segue.domain.rules.measurements import Measurements, Node, View
+from segue.domain.rules.model import Model
+
+if TYPE_CHECKING:
+    Condition = Any  # at run time `definition.py` says what it is, for it knows every kind
 
 
-def every(nodes: Sequence[Node]) -> Node:
-    return _over(nodes, lambda _view, parts: reduce(intersection, parts))
+class All(Model):
+    all: list["Condition"] = Field(min_length=1)
 
 
-def some(nodes: Sequence[Node]) -> Node:
+class Any_(Model):  # noqa: N801  # `Any` is taken
+    any: list["Condition"] = Field(min_length=1)
+
+
+class None_(Model):  # noqa: N801  # `None` is taken
+    none: list["Condition"] = Field(min_length=1)
+
+
+class Not(Model):
+    not_: "Condition" = Field(alias="not")
+
+
+class AtLeastOf(Model):
+    count: int = Field(ge=1)
+    of: list["Condition"] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "AtLeastOf":
+        if self.count > len(self.of):
+            raise ValueError(f"count: expected at most {len(self.of)}, the number of conditions, found {self.count}")
+        return self
+
+
+class AtLeast(Model):
+    at_least: AtLeastOf
+
+
+class InSegment(Model):
+    segment: str
+
+
+def compile_all(condition: All, measurements: Measurements) -> Node:
+    return every([measurements.node(part) for part in condition.all])
+
+
+def compile_any(condition: Any_, measurements: Measurements) -> Node:
+    nodes = [measurements.node(part) for part in condition.any]
     return _over(nodes, lambda _view, parts: union(span for part in parts for span in part))
 
 
-def none(nodes: Sequence[Node]) -> Node:
-    """None of them; of one node, its opposite."""
-    return _over(nodes, lambda view, parts: complement(union(span for part in parts for span in part), view.start))
+def compile_none(condition: None_, measurements: Measurements) -> Node:
+    return _none([measurements.node(part) for part in condition.none])
 
 
-def several(count: int, nodes: Sequence[Node]) -> Node:
+def compile_not(condition: Not, measurements: Measurements) -> Node:
+    return _none([measurements.node(condition.not_)])
+
+
+def compile_at_least(condition: AtLeast, measurements: Measurements) -> Node:
+    count = condition.at_least.count
+    nodes = [measurements.node(part) for part in condition.at_least.of]
     return _over(nodes, lambda _view, parts: at_least(count, parts))
+
+
+def compile_segment(condition: InSegment, _measurements: Measurements) -> Node:
+    name = condition.segment
+    return Node(lambda view: list(view.memberships[name]), refers=frozenset({name}))
+
+
+def every(nodes: Sequence[Node]) -> Node:
+    """True where all of them are."""
+    return _over(nodes, lambda _view, parts: reduce(intersection, parts))
+
+
+def _none(nodes: Sequence[Node]) -> Node:
+    return _over(nodes, lambda view, parts: complement(union(span for part in parts for span in part), view.start))
 
 
 def _over(nodes: Sequence[Node], combine: Callable[[View, list[Spans]], Spans]) -> Node:
@@ -29,4 +91,5 @@ def _over(nodes: Sequence[Node], combine: Callable[[View, list[Spans]], Spans]) 
         lambda view: combine(view, [node.spans(view) for node in nodes]),
         frozenset().union(*(node.reads for node in nodes)),
         frozenset().union(*(node.refers for node in nodes)),
+        any(node.recurs for node in nodes),
     )

@@ -8,16 +8,39 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from segue.domain.rules.definition import Selector, SequenceOf
-from segue.domain.rules.definition import Sequence as SequenceModel
-from segue.domain.rules.evidence import Entry, Window, content_key, visible_changes
-from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
+from pydantic import Field, model_validator
+
+from segue.domain.rules.evidence import Entry, Window, as_seen, content_key
+from segue.domain.rules.intervals import Spans
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
+from segue.domain.rules.model import AnySelector, Duration, Model, Path, Selector
 
 Instants: TypeAlias = list[int]
 
 
-def compile_sequence(definition: SequenceModel, measurements: Measurements) -> Node:
+class Step(Selector):
+    gap: Duration | None = None
+    without: AnySelector | None = None
+
+
+class SequenceOf(Model):
+    steps: list[Step] = Field(min_length=2, max_length=20)
+    within: Duration | None = None
+    without: AnySelector | None = None
+    same: list[Path] = Field(default=[], max_length=5)
+
+    @model_validator(mode="after")
+    def _first_step_is_free(self) -> "SequenceOf":
+        if self.steps[0].gap is not None or self.steps[0].without is not None:
+            raise ValueError("steps[0]: expected no gap and no without on the first step")
+        return self
+
+
+class SequenceLeaf(Model):
+    sequence: SequenceOf
+
+
+def compile_sequence(definition: SequenceLeaf, measurements: Measurements) -> Node:
     part = definition.sequence
     window = Window(far=part.within)
 
@@ -32,19 +55,17 @@ def compile_sequence(definition: SequenceModel, measurements: Measurements) -> N
     keys = list(dict.fromkeys(key for key in [*steps, *betweens, whole] if key is not None))
 
     def spans(view: View) -> Spans:
-        instants = visible_changes([entry for key in keys for entry in view.entries(key)], view.start)
-        found: Spans = []
-        for since, until in zip(instants, [*instants[1:], FOREVER], strict=True):
-            seen = {key: [entry for entry in view.entries(key) if entry[1] <= since] for key in keys}
+        def truth(instant: int) -> Spans:
+            seen = {key: [entry for entry in view.entries(key) if entry[1] <= instant] for key in keys}
             begins = latest_start(
                 part,
                 [grouped(seen[key or ""]) for key in steps],
                 [_instants(seen[key]) if key else [] for key in betweens],
                 _instants(seen[whole]) if whole else [],
             )
-            if begins is not None:
-                found += clipped([window.active((begins, begins, None, None))], since, until)
-        return union(found)
+            return [] if begins is None else [window.active((begins, begins, None, None))]
+
+        return as_seen([entry for key in keys for entry in view.entries(key)], view.start, truth)
 
     key = content_key(["sequence", steps, betweens, whole, part.within, [step.gap for step in part.steps]])
     return leaf(key, spans, dict.fromkeys(keys, part.within))

@@ -1,11 +1,18 @@
 """`trait`: a value on the profile compares; looking back sees the value of then."""
 
+from pydantic import Field
+
 from segue.domain.event import Json
-from segue.domain.rules.definition import TraitIs
-from segue.domain.rules.evidence import content_key, order, visible_changes
-from segue.domain.rules.intervals import FOREVER, Spans, union
+from segue.domain.rules.evidence import as_seen, content_key, newest_seen
+from segue.domain.rules.intervals import FOREVER, Spans
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
+from segue.domain.rules.model import Is, Model, Path
 from segue.domain.rules.operators import matcher, refs, split, value_at
+
+
+class TraitIs(Model):
+    trait: Path
+    is_: Is = Field(alias="is")
 
 
 def compile_trait(definition: TraitIs, measurements: Measurements) -> Node:
@@ -15,20 +22,14 @@ def compile_trait(definition: TraitIs, measurements: Measurements) -> Node:
     test = matcher(definition.is_)
 
     def traits_at(view: View, instant: int) -> dict[str, Json]:
-        traits = {}
-        for name, key in keys.items():
-            visible = [entry for entry in view.entries(key) if entry[1] <= instant]
-            if visible:
-                traits[name] = max(visible, key=order)[3][2]
-        return traits
+        newest = {name: newest_seen(view.entries(key), instant) for name, key in keys.items()}
+        return {name: value for name, value in newest.items() if value is not None}
 
     def spans(view: View) -> Spans:
-        instants = visible_changes([entry for key in keys.values() for entry in view.entries(key)], view.start)
-        found: Spans = []
-        for since, until in zip(instants, [*instants[1:], FOREVER], strict=True):
-            traits = traits_at(view, since)
-            if test(value_at(traits, path), traits):
-                found.append((since, until))
-        return union(found)
+        def truth(instant: int) -> Spans:
+            traits = traits_at(view, instant)
+            return [(instant, FOREVER)] if test(value_at(traits, path), traits) else []
+
+        return as_seen([entry for key in keys.values() for entry in view.entries(key)], view.start, truth)
 
     return leaf(content_key(["trait", definition.trait, definition.is_]), spans, dict.fromkeys(keys.values()))

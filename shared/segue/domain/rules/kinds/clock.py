@@ -1,0 +1,155 @@
+"""`time` and `date`: local time of day and weekday, and a date on the profile against now."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
+from itertools import count
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+
+from segue.domain.event import Json
+from segue.domain.rules.evidence import as_seen, content_key, newest_seen
+from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
+from segue.domain.rules.local_time import first_instant, local, shown, zone
+from segue.domain.rules.measurements import Measurements, Node, View, leaf
+from segue.domain.rules.model import Duration, Model, Path, TimeZone
+from segue.domain.rules.operators import split, value_at
+from segue.domain.time import instant
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _time_of_day(text: str) -> str:
+    if len(text) != 5 or text[2] != ":" or not (text[:2] + text[3:]).isdigit() or text[:2] > "23" or text[3:] > "59":
+        raise ValueError("expected a time of day such as 09:00")
+    return text
+
+
+TimeOfDay = Annotated[
+    str, AfterValidator(_time_of_day), WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
+]
+
+
+class TimeOf(Model):
+    """`[from, until)` on the clocks of a place; over midnight it belongs to the day on which it begins."""
+
+    from_: TimeOfDay = Field(default="00:00", alias="from")
+    until: TimeOfDay = "00:00"
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(default=[*WEEKDAYS], min_length=1)  # type: ignore[list-item]  # each is one of them
+    tz: TimeZone
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "TimeOf":
+        if self.from_ == self.until and len(set(self.days)) == len(WEEKDAYS):
+            raise ValueError("expected from and until to differ, or some days")
+        return self
+
+
+class TimeIs(Model):
+    time: TimeOf
+
+
+class DateTest(Model):
+    within_last: Duration | None = None
+    within_next: Duration | None = None
+    more_than_ago: Duration | None = None
+    anniversary: Literal[True] | None = None
+    tz: TimeZone | None = None
+
+    @model_validator(mode="after")
+    def _one_test(self) -> "DateTest":
+        tests = (self.within_last, self.within_next, self.more_than_ago, self.anniversary)
+        if sum(test is not None for test in tests) != 1:
+            raise ValueError("expected exactly one of within_last within_next more_than_ago anniversary")
+        if (self.anniversary is None) != (self.tz is None):
+            raise ValueError("tz: expected with anniversary, and only there")
+        return self
+
+
+class DateIs(Model):
+    date: Path
+    is_: DateTest = Field(alias="is")
+
+
+def compile_time(definition: TimeIs, _measurements: Measurements) -> Node:
+    part = definition.time
+    tz = zone(part.tz)
+    begin, end = (time_of_day.fromisoformat(text) for text in (part.from_, part.until))
+    days = {WEEKDAYS.index(day) for day in part.days}
+
+    def holds(clock: datetime) -> bool:
+        now, day = clock.time(), clock.weekday()
+        if begin < end:
+            return begin <= now < end and day in days
+        return (now >= begin and day in days) or (now < end and (day - 1) % 7 in days)
+
+    def spans(view: View) -> Spans:
+        return union(shown(view.start, view.horizon, tz, (begin, end), holds))
+
+    return leaf(content_key(["time", part.model_dump()]), spans, {}, recurs=True)
+
+
+def compile_date(definition: DateIs, measurements: Measurements) -> Node:
+    test = definition.is_
+    if test.anniversary:
+        tz = zone(test.tz or "")
+        return _date_node(
+            definition, measurements, lambda value, view: _anniversaries(value, tz, view.start, view.horizon)
+        )
+    return _date_node(definition, measurements, lambda value, _view: _around(test, value))
+
+
+def _date_node(definition: DateIs, measurements: Measurements, around: Callable[[Json, View], Spans]) -> Node:
+    path = split(definition.date)
+    key = measurements.trait(path[0])
+
+    def spans(view: View) -> Spans:
+        entries = view.entries(key)
+        return as_seen(
+            entries,
+            view.start,
+            lambda instant: around(value_at({path[0]: newest_seen(entries, instant)}, path), view),
+        )
+
+    content = content_key(["date", definition.date, definition.is_.model_dump()])
+    return leaf(content, spans, {key: None}, recurs=definition.is_.anniversary is not None)
+
+
+def _around(test: DateTest, value: Json) -> Spans:
+    """When the date is in the past or the future as the test says: `(t - D, t]`, `(t, t + D]`, `<= t - D`."""
+    found = instant(value)
+    if found is None:
+        return []
+    if test.within_last is not None:
+        return [(found, found + test.within_last)]
+    if test.within_next is not None:
+        return [(found - test.within_next, found)]
+    return [(found + (test.more_than_ago or 0), FOREVER)]
+
+
+def _anniversaries(value: Json, tz: ZoneInfo, start: int, end: int) -> Spans:
+    """The local days, in every year after the date's own, with its month and day; 28 for 29 February if need be."""
+    day = _local_date(value, tz)
+    if day is None:
+        return []
+    found: Spans = []
+    for year in count(max(day.year + 1, local(start, tz).year - 1)):
+        leaps = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        celebrated = date(year, day.month, 28 if (day.month, day.day) == (2, 29) and not leaps else day.day)
+        span = first_instant(celebrated, tz), first_instant(celebrated + timedelta(days=1), tz)
+        if span[0] >= end:
+            return clipped(found, start, end)
+        found.append(span)
+    return found
+
+
+def _local_date(value: Json, tz: ZoneInfo) -> date | None:
+    """A bare date as it is written, anything else as the clocks of the place show it."""
+    found = instant(value)
+    if found is None:
+        return None
+    if isinstance(value, str) and len(value) == 10:
+        return date.fromisoformat(value)
+    return local(found, tz).date()

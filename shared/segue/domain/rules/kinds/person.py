@@ -1,0 +1,192 @@
+"""`list`, `consent`, `sample` and `geo`: what is said of the visitor rather than of what they did."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from segue.domain.event import Event, Json
+from segue.domain.rules.evidence import Entry, as_seen, content_key, newest_seen, order
+from segue.domain.rules.intervals import FOREVER, Spans
+from segue.domain.rules.measurements import Measurements, Node, View, leaf
+from segue.domain.rules.model import Model, Text
+from segue.domain.rules.operators import is_number, text
+
+CONSENT_CHANGED = "Segment Consent Preference Updated"
+EARTH_RADIUS_KM = 6_371.008_8
+
+
+class InList(Model):
+    list: str
+
+
+class ConsentTo(Model):
+    consent: Text
+
+
+class SampleOf(Model):
+    percent: float = Field(gt=0, le=100)
+    seed: Text
+
+
+class Sample(Model):
+    sample: SampleOf
+
+
+class Near(Model):
+    lat: float = Field(ge=-90, le=90)
+    lon: float = Field(ge=-180, le=180)
+    km: float = Field(gt=0, allow_inf_nan=False)
+
+
+Names = Annotated[list[Text], Field(min_length=1), BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+
+
+class GeoOf(Model):
+    country: Names | None = None
+    region: Names | None = None
+    city: Names | None = None
+    near: Near | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "GeoOf":
+        if not any((self.country, self.region, self.city, self.near)):
+            raise ValueError("expected some of country region city near")
+        return self
+
+
+class Geo(Model):
+    geo: GeoOf
+
+
+def compile_list(definition: InList, measurements: Measurements) -> Node:
+    """Today's list, also looking back. Raises Invalid if there is no such list."""
+    members = measurements.members_of(definition.list)
+    key = measurements.taken("identifiers", None, identifiers, "distinct")
+
+    def spans(view: View) -> Spans:
+        return [(view.start, FOREVER)] if any(entry[3] in members for entry in view.entries(key)) else []
+
+    return leaf(content_key(["list", definition.list]), spans, {key: None})
+
+
+def compile_consent(definition: ConsentTo, measurements: Measurements) -> Node:
+    return consent(definition.consent, measurements)
+
+
+def consent(purpose: str, measurements: Measurements) -> Node:
+    """When a purpose is granted: the newest change wins; unsaid is what the catalogue says of the purpose."""
+    unsaid = purpose in measurements.granted_unsaid
+    key = measurements.taken(f"consent:{purpose}", CONSENT_CHANGED, lambda event: consent_changes(event, purpose))
+    return leaf(
+        content_key(["consent", purpose, unsaid]),
+        lambda view: _newest_spans(view, key, lambda said: unsaid if said is None else said is True),
+        {key: None},
+    )
+
+
+def compile_sample(definition: Sample, measurements: Measurements) -> Node:
+    """A stable share of the visitors, the same as any GrowthBook SDK's with hash version 2."""
+    part = definition.sample
+    anonymous = measurements.taken("anonymous_id", None, lambda event: _known(event, event.anonymous_id), "oldest")
+    user = measurements.taken("user_id", None, lambda event: _known(event, event.user_id), "oldest")
+
+    def spans(view: View) -> Spans:
+        def truth(instant: int) -> Spans:
+            first = _first(view.entries(anonymous), instant) or _first(view.entries(user), instant)
+            inside = first is not None and hash_v2(part.seed, first) < part.percent / 100
+            return [(instant, FOREVER)] if inside else []
+
+        return as_seen([*view.entries(anonymous), *view.entries(user)], view.start, truth)
+
+    return leaf(content_key(["sample", part.percent, part.seed]), spans, {anonymous: None, user: None})
+
+
+def compile_geo(definition: Geo, measurements: Measurements) -> Node:
+    part = definition.geo
+    key = measurements.taken("location", None, location)
+    return leaf(
+        content_key(["geo", part.model_dump()]),
+        lambda view: _newest_spans(view, key, lambda found: isinstance(found, dict) and is_there(part, found)),
+        {key: None},
+    )
+
+
+def _newest_spans(view: View, key: str, holds: Any) -> Spans:
+    """When what was said last, None for nothing yet, is as it should be."""
+    entries = view.entries(key)
+    return as_seen(
+        entries,
+        view.start,
+        lambda instant: [(instant, FOREVER)] if holds(newest_seen(entries, instant)) else [],
+    )
+
+
+def _first(entries: Any, instant: int) -> str | None:
+    first: Entry | None = min((entry for entry in entries if entry[1] <= instant), key=order, default=None)
+    return first[3][2] if first else None
+
+
+def _known(event: Event, value: Json) -> list[Any]:
+    return [] if value is None else [(event.received_at, event.message_id, value)]
+
+
+def identifiers(event: Event) -> list[Any]:
+    """The visitor's identifiers that an event carries, as `user_id:42`."""
+    named = (("user_id", event.user_id), ("anonymous_id", event.anonymous_id))
+    return [f"{kind}:{value}" for kind, value in named if value is not None]
+
+
+def consent_changes(event: Event, purpose: str) -> list[Any]:
+    """What an event that tells of consent says of a purpose: nothing said of any is a refusal of all."""
+    said = event.context.get("consent")
+    preferences = said.get("categoryPreferences") if isinstance(said, dict) else None
+    if not isinstance(preferences, dict):
+        return []
+    if not preferences:
+        return _known(event, False)
+    return _known(event, preferences[purpose] is True) if purpose in preferences else []
+
+
+def location(event: Event) -> list[Any]:
+    """Where an event says the visitor was: the parts of `context.location` that conditions ask for."""
+    found = event.context.get("location")
+    if not isinstance(found, dict):
+        return []
+    parts = {name: found[name] for name in ("country", "region", "city", "latitude", "longitude") if name in found}
+    return _known(event, parts)
+
+
+def is_there(part: GeoOf, found: Mapping[str, Json]) -> bool:
+    """Whether a location is in one of the places named, in every respect that is named."""
+    for name in ("country", "region", "city"):
+        names = getattr(part, name)
+        value = found.get(name)
+        if names and not (isinstance(value, str) and text(value) in names):
+            return False
+    return part.near is None or distance_km(part.near, found) <= part.near.km
+
+
+def distance_km(near: Near, found: Mapping[str, Json]) -> float:
+    """The great-circle distance by the haversine formula; infinite from nowhere."""
+    latitude, longitude = found.get("latitude"), found.get("longitude")
+    if latitude is None or longitude is None or not (is_number(latitude) and is_number(longitude)):
+        return math.inf
+    ours, theirs = math.radians(near.lat), math.radians(latitude)
+    across = math.radians(longitude - near.lon)
+    chord = math.sin((theirs - ours) / 2) ** 2 + math.cos(ours) * math.cos(theirs) * math.sin(across / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(chord)))
+
+
+def hash_v2(seed: str, value: str) -> float:
+    """GrowthBook's hash, version 2: from 0 (inclusive) to 1 in ten thousandths. Source: its SDK specification."""
+    return fnv1a_32(str(fnv1a_32(seed + value))) % 10_000 / 10_000
+
+
+def fnv1a_32(value: str) -> int:
+    """The 32-bit FNV-1a hash of a text's UTF-8 bytes."""
+    result = 0x811C9DC5
+    for byte in value.encode():
+        result = (result ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return result

@@ -1,0 +1,60 @@
+"""`regularly`: in some of the last periods of a calendar, the current one included."""
+
+from collections import Counter
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, model_validator
+
+from segue.domain.rules.evidence import CalendarWindow, Entry, as_seen, content_key
+from segue.domain.rules.intervals import Spans, holding
+from segue.domain.rules.local_time import Period, first_instant, local, period_after, period_start, zone
+from segue.domain.rules.measurements import Measurements, Node, View, leaf
+from segue.domain.rules.model import MAX_COUNT, Model, Text, TimeZone, Where
+
+
+class Regularly(Model):
+    """`times` in each of at least `in_` of the `last` periods."""
+
+    regularly: Text
+    where: Where | None = None
+    times: int = Field(default=1, ge=1, le=MAX_COUNT)
+    in_: int = Field(alias="in", ge=1)
+    last: int = Field(ge=1, le=400)
+    period: Period
+    tz: TimeZone
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Regularly":
+        if self.in_ > self.last:
+            raise ValueError(f"in: expected at most last, {self.last}, found {self.in_}")
+        return self
+
+
+def compile_regularly(definition: Regularly, measurements: Measurements) -> Node:
+    window = CalendarWindow.of(definition.period, definition.last, definition.tz)
+    key = measurements.events(definition.regularly, definition.where, window, "latest")
+    tz = zone(definition.tz)
+
+    def spans(view: View) -> Spans:
+        entries = view.entries(key)
+        return as_seen(
+            entries,
+            view.start,
+            lambda instant: regular(definition, [entry for entry in entries if entry[1] <= instant], tz),
+        )
+
+    content = ["regularly", key, definition.times, definition.in_, window.content]
+    return leaf(content_key(content), spans, {key: window.far})
+
+
+def regular(definition: Regularly, entries: list[Entry], tz: ZoneInfo) -> Spans:
+    """When enough periods with enough entries are among the last ones, as far as these entries go."""
+    periods = Counter(period_start(local(entry[0], tz).date(), definition.period) for entry in entries)
+
+    def counts(start: date) -> list[tuple[int, int]]:
+        gone = first_instant(period_after(start, definition.period, definition.last), tz)
+        return [(first_instant(start, tz), 1), (gone, -1)]
+
+    changes = [change for start, times in periods.items() if times >= definition.times for change in counts(start)]
+    return holding(changes, lambda total: total >= definition.in_)
