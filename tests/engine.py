@@ -1,6 +1,7 @@
 """The engine as the laws see it: a catalogue's program, and a visitor's state that messages are folded into."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from segue.domain import rules
@@ -10,8 +11,13 @@ from segue.domain.event import Event
 class Engine:
     """The compiled rules of a catalogue, answering the same question as the oracle."""
 
-    def __init__(self, catalog: Mapping[str, dict[str, Any]]) -> None:
-        self.program = rules.compile(catalog)
+    def __init__(
+        self,
+        catalog: Mapping[str, dict[str, Any]],
+        lists: Mapping[str, Collection[str]] = MappingProxyType({}),
+        granted_unsaid: Collection[str] = (),
+    ) -> None:
+        self.program = rules.compile(catalog, lists=lists, granted_unsaid=granted_unsaid)
 
     def folded(self, messages: Iterable[Sequence[Event]]) -> rules.State:
         """The state after these messages, folded in the given order from nothing."""

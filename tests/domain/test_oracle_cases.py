@@ -1,7 +1,8 @@
 """The language-neutral tables of `tests/cases`, asked of the oracle and of the engine alike."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +24,14 @@ class Evaluator(Protocol):
 class MakesEvaluator(Protocol):
     """Whoever can be given a catalogue."""
 
-    def __call__(self, catalog: Mapping[str, dict[str, Any]], /) -> Evaluator: ...
+    def __call__(
+        self,
+        catalog: Mapping[str, dict[str, Any]],
+        /,
+        *,
+        lists: Mapping[str, Collection[str]] = ...,
+        granted_unsaid: Collection[str] = ...,
+    ) -> Evaluator: ...
 
 
 EVALUATORS = pytest.mark.parametrize("evaluator", [Oracle, Engine], ids=["oracle", "engine"])
@@ -44,17 +52,28 @@ def operator_rows() -> list[Any]:
 
 
 def timelines() -> list[Any]:
-    return [pytest.param(case, id=case["says"]) for name in ("windows", "kinds") for case in table(name)["cases"]]
+    names = ("windows", "kinds", "calendar", "returns", "person", "memory")
+    return [pytest.param(case, id=case["says"]) for name in names for case in table(name)["cases"]]
+
+
+def instant(written: int | str) -> int:
+    """Epoch milliseconds, which are written as such or as ISO 8601 text."""
+    if isinstance(written, int):
+        return written
+    return (datetime.fromisoformat(written) - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 def happened(number: int, event: Mapping[str, Any]) -> Event:
     return Event(
         message_id=event.get("id", f"message-{number}"),
         name=event["name"],
-        occurred_at=event["at"],
-        received_at=event.get("received", event["at"]),
+        occurred_at=instant(event["at"]),
+        received_at=instant(event.get("received", event["at"])),
+        anonymous_id=event.get("anonymous_id"),
+        user_id=event.get("user_id"),
         properties=event.get("properties", {}),
         traits=event.get("traits", {}),
+        context=event.get("context", {}),
     )
 
 
@@ -76,7 +95,8 @@ def test_an_operator_holds_as_its_row_says(evaluator: MakesEvaluator, row: Mappi
 @EVALUATORS
 @pytest.mark.parametrize("case", timelines())
 def test_a_timeline_is_true_where_its_case_says(evaluator: MakesEvaluator, case: Mapping[str, Any]) -> None:
-    asked = evaluator(case["segments"])
+    options = {name: case[name] for name in ("lists", "granted_unsaid") if name in case}
+    asked = evaluator(case["segments"], **options)
     events = [happened(number, event) for number, event in enumerate(case["events"])]
-    answers = [[at, asked.member(events, "it", at)] for at, _ in case["answers"]]
+    answers = [[at, asked.member(events, "it", instant(at))] for at, _ in case["answers"]]
     assert answers == case["answers"], "\n".join(["", *case.get("picture", [])])

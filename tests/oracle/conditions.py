@@ -1,71 +1,24 @@
 """Conditions: whether each kind of the language holds for the events that count at one instant."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any, Final
 
 from segue.domain.event import Event
-from tests.oracle.operators import passes, where_holds
-from tests.oracle.values import (
-    MISSING,
-    duration,
-    elements,
-    identity,
-    instant,
-    is_number,
-    look_up,
-    micros,
-    spread,
-    written,
-)
-
-Condition = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class View:
-    """What there is to see of a visitor at one instant.
-
-    `events` are those that occurred by then and count, by (occurred_at, received_at, message_id); `in_segment` says
-    whether the visitor is in another segment at the same instant.
-    """
-
-    at: int
-    events: Sequence[Event]
-    in_segment: Callable[[str], bool]
+from tests.oracle.calendar import clock_shows
+from tests.oracle.dates import stands
+from tests.oracle.operators import passes
+from tests.oracle.person import consents, geo, sample
+from tests.oracle.returns import first_time, regularly, restarted, stopped
+from tests.oracle.values import MISSING, duration, elements, identity, is_number, look_up, micros, spread, written
+from tests.oracle.view import Condition, View, in_window, selects
 
 
 def holds(condition: Condition, view: View) -> bool:
     """Whether the condition is true."""
     (kind,) = KINDS.keys() & condition.keys()
     return KINDS[kind](condition, view)
-
-
-def order(event: Event) -> tuple[int, int, str]:
-    """The order that `latest`, `first` and traits go by."""
-    return event.occurred_at, event.received_at, event.message_id
-
-
-def selects(selector: str | Condition, event: Event) -> bool:
-    """Whether the event has the name, or the name and the properties, that are asked for."""
-    if isinstance(selector, str):
-        return selector in ("*", event.name)
-    return selects(selector["did"], event) and where_holds(selector.get("where", {}), event.properties)
-
-
-def in_window(window: Condition, at: int) -> Callable[[Event], bool]:
-    """Whether an event lies in the window that the leaf has at this instant; without one, in all the time before it."""
-    if "within" in window:
-        return lambda event: at - duration(window["within"]) < event.occurred_at <= at
-    if "ago" in window:
-        far, near = map(duration, window["ago"])
-        return lambda event: at - far < event.occurred_at <= at - near
-    if "since" in window:
-        since = instant(window["since"])
-        return lambda event: since is not None and since <= event.occurred_at <= at
-    return lambda event: event.occurred_at <= at
 
 
 def counted(leaf: Condition, view: View) -> list[Event]:
@@ -125,10 +78,7 @@ def measured(leaf: Condition, view: View) -> bool:
 
 def trait(condition: Condition, view: View) -> bool:
     """Each trait has the value that the newest identify gave it."""
-    traits: dict[str, Any] = {}
-    for event in view.events:
-        traits |= event.traits
-    return passes(condition["is"], look_up(traits, condition["trait"]), traits)
+    return passes(condition["is"], look_up(view.traits, condition["trait"]), view.traits)
 
 
 def together(condition: Condition, view: View) -> bool:
@@ -207,13 +157,6 @@ def absent(condition: Condition, view: View) -> bool:
     )
 
 
-def first_time(condition: Condition, view: View) -> bool:
-    """The first event that ever passed lies in the window."""
-    selector = {"did": condition["first_time"], "where": condition.get("where", {})}
-    first = next((event for event in view.events if selects(selector, event)), None)
-    return first is not None and in_window(condition, view.at)(first)
-
-
 def compare(condition: Condition, view: View) -> bool:
     """The left figure stands to so many times the right one."""
     spec = condition["compare"]
@@ -239,6 +182,15 @@ KINDS: Final[Mapping[str, Callable[[Condition, View], bool]]] = {
     "sequence": sequence,
     "absent": absent,
     "first_time": first_time,
+    "stopped": stopped,
+    "restarted": restarted,
+    "regularly": regularly,
     "compare": compare,
+    "time": lambda condition, view: clock_shows(condition["time"], view.at),
+    "date": stands,
+    "geo": geo,
+    "sample": sample,
+    "list": lambda condition, view: condition["list"] in view.listed,
+    "consent": lambda condition, view: consents(condition["consent"], view),
     "segment": lambda condition, view: view.in_segment(condition["segment"]),
 }

@@ -1,24 +1,37 @@
-"""Membership: who is in a segment at an instant, with the memory of `stays` and `until`, and when that can change."""
+"""Membership: who is in a segment at an instant, with all the memory it has, and when that can change."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 from segue.domain.event import Event
-from tests.oracle.conditions import Condition, View, holds, order
-from tests.oracle.values import duration, instant
+from tests.oracle.calendar import clock_turns, turn
+from tests.oracle.conditions import holds
+from tests.oracle.dates import anniversaries, crossings
+from tests.oracle.person import consents
+from tests.oracle.values import duration, instant, look_up
+from tests.oracle.view import Condition, View, order
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 
+Definition = Mapping[str, Any]
+"""A segment's: `{"name", "when", "stays"?, "until"?, "enter_after"?, "purposes"?}`."""
+
 
 @dataclass(frozen=True)
 class Oracle:
-    """Answers for the segments of a catalogue: `{id: {"name", "when", "stays"?, "until"?}}`, spans in milliseconds."""
+    """Answers for the segments of a catalogue, with spans in milliseconds.
 
-    catalog: Mapping[str, Mapping[str, Any]]
+    `lists` are the identifiers (`user_id:42`) on each static list, `granted_unsaid` the purposes that count as granted
+    until something is said of them.
+    """
+
+    catalog: Mapping[str, Definition]
+    lists: Mapping[str, Collection[str]] = field(default_factory=dict)
+    granted_unsaid: Collection[str] = ()
     lateness: int = HOUR
     max_age: int = 30 * DAY
 
@@ -36,7 +49,10 @@ class Oracle:
         return self.visitor(events).member(segment, at)
 
     def breakpoints(self, events: Iterable[Event], segment: str) -> set[int]:
-        """Every instant at which membership can change: between two of them, and before and after all, it does not."""
+        """Every instant at which membership can change: between two of them, and before and after all, it does not.
+
+        Clocks and anniversaries go on for ever: of what they change only the first week after all the rest is here.
+        """
         return self.visitor(events).breakpoints(segment)
 
 
@@ -46,7 +62,8 @@ class Visitor:
 
     oracle: Oracle
     log: tuple[Event, ...]
-    answers: dict[tuple[str, str, int, int], bool] = field(default_factory=dict)
+    answers: dict[tuple[str, str, int, int, int], bool] = field(default_factory=dict)
+    views: dict[tuple[int, int, int], View] = field(default_factory=dict)
 
     @cached_property
     def history(self) -> Sequence[Event]:
@@ -64,29 +81,59 @@ class Visitor:
     def member_knowing(self, segment: str, at: int, known: int) -> bool:
         """Whether the visitor was in the segment at an instant, seen with what was received up to `known`."""
         definition = self.oracle.catalog[segment]
-        past = at - duration(definition["stays"]) if "stays" in definition else at
-        for looked in sorted({past, *self.steps_between(segment, past, at)}, reverse=True):
+        view = self.view(at, known)
+        if not all(consents(purpose, view) for purpose in definition.get("purposes", ())):
+            return False
+        past, enter_after = at - span(definition, "stays"), span(definition, "enter_after")
+        looks = {past, *self.steps_between(segment, past, at)}
+        looks |= {step + enter_after for step in self.steps_between(segment, past - enter_after, at - enter_after)}
+        for looked in sorted(looks, reverse=True):
             if "until" in definition and self.holds(segment, "until", looked, known):
                 return False
-            if self.holds(segment, "when", looked, known):
+            if self.held(segment, looked - enter_after, looked, known):
                 return True
         return False
 
+    def held(self, segment: str, since: int, upto: int, known: int) -> bool:
+        """Whether `when` was true throughout [since, upto]."""
+        steps = self.steps_between(segment, since, upto)
+        return all(self.holds(segment, "when", looked, known) for looked in (upto, *steps, since))
+
     def steps_between(self, segment: str, after: int, upto: int) -> Sequence[int]:
         """The instants in (after, upto] at which, looking back, a condition of the segment can change."""
+        if after == upto:
+            return ()
         steps = self.steps[segment]
-        return steps[bisect_right(steps, after) : bisect_right(steps, upto)]
+        found = steps[bisect_right(steps, after) : bisect_right(steps, upto)]
+        return sorted({*found, *self.recurring(segment, after, upto)})
 
     def holds(self, segment: str, part: str, at: int, known: int) -> bool:
         """Whether a condition of the segment is true at an instant of the past; nothing is before the first event."""
-        known = min(known, at + self.oracle.lateness)
-        heard = bisect_right(self.received, known)
-        key = (segment, part, at, heard)
+        key = (segment, part, at, *self.knowledge(at, known))
         if key not in self.answers:
-            events = sorted((event for event in self.history[:heard] if event.occurred_at <= at), key=order)
-            view = View(at, events, lambda other: self.member_knowing(other, at, known))
-            self.answers[key] = bool(events) and holds(self.oracle.catalog[segment][part], view)
+            view = self.view(at, known)
+            self.answers[key] = bool(view.events) and holds(self.oracle.catalog[segment][part], view)
         return self.answers[key]
+
+    def view(self, at: int, known: int) -> View:
+        """What there is to see at an instant of the past with what was received up to `known`, today's lists apart."""
+        key = (at, *self.knowledge(at, known))
+        if key not in self.views:
+            _, heard, identified = key
+            identifiers = {each for event in self.history[:identified] for each in identifiers_of(event)}
+            self.views[key] = View(
+                at,
+                sorted((event for event in self.history[:heard] if event.occurred_at <= at), key=order),
+                lambda other: self.member_knowing(other, at, known),
+                {name for name, listed in self.oracle.lists.items() if identifiers & {*listed}},
+                self.oracle.granted_unsaid,
+            )
+        return self.views[key]
+
+    def knowledge(self, at: int, known: int) -> tuple[int, int]:
+        """How many events count at an instant of the past, and how many may tell who the visitor is."""
+        heard = bisect_right(self.received, min(known, at + self.oracle.lateness))
+        return heard, bisect_right(self.received, known) if self.oracle.lists else 0
 
     @cached_property
     def received(self) -> Sequence[int]:
@@ -103,17 +150,69 @@ class Visitor:
         reach = self.oracle.reaches[segment]
         steps = {event.received_at - self.oracle.lateness for event in self.history} | reach.instants
         steps |= {event.occurred_at + span for event in self.history for span in reach.spans}
+        steps |= {
+            turn(event.occurred_at, calendar, ahead)
+            for event in self.history
+            for calendar in reach.calendars
+            for ahead in range(1, calendar.get("last", 1) + 1)
+        }
+        steps |= {step for date in reach.dates for value in self.dated(date) for step in crossings(date, value)}
         return steps.union(*(self.membership_steps(other) for other in reach.segments))
 
     def membership_steps(self, segment: str) -> set[int]:
-        """The steps of the conditions, and what `stays` makes of them."""
-        steps = self.condition_steps(segment)
-        definition = self.oracle.catalog[segment]
-        return steps | {step + duration(definition["stays"]) for step in steps} if "stays" in definition else steps
+        """The steps of the conditions, and what memory makes of them."""
+        shifts = memory_shifts(self.oracle.catalog[segment])
+        return {step + shift for step in self.condition_steps(segment) for shift in shifts}
 
-    def breakpoints(self, segment: str) -> set[int]:
-        """Every instant at which membership can change."""
-        return {*self.membership_steps(segment), *self.received}
+    def recurring(self, segment: str, after: int, upto: int) -> set[int]:
+        """The steps in (after, upto] that recur for ever."""
+        reach = self.oracle.reaches[segment]
+        steps = {step for clock in reach.clocks for step in clock_turns(clock, after, upto)}
+        steps |= {
+            step
+            for date in reach.dates
+            for value in self.dated(date)
+            for step in anniversaries(date, value, after, upto)
+        }
+        for other in reach.segments:
+            steps |= self.membership_recurring(other, after, upto)
+        return steps
+
+    def membership_recurring(self, segment: str, after: int, upto: int) -> set[int]:
+        """The steps in (after, upto] that recur for ever, and what memory makes of them."""
+        shifts = memory_shifts(self.oracle.catalog[segment])
+        return {step + shift for shift in shifts for step in self.recurring(segment, after - shift, upto - shift)}
+
+    def dated(self, condition: Condition) -> list[Any]:
+        """Every value that the trait of a `date` condition ever has."""
+        return [look_up(event.traits, condition["date"]) for event in self.history]
+
+    def breakpoints(self, segment: str, upto: int | None = None) -> set[int]:
+        """Every instant at which membership can change; of those that recur for ever the ones until `upto`.
+
+        Without `upto`, those are here that lie up to a week after all that do not recur.
+        """
+        steps = {*self.membership_steps(segment), *self.received}
+        first = min((event.occurred_at for event in self.history), default=0)
+        last = max(steps, default=0) + 7 * DAY if upto is None else upto
+        return steps | self.membership_recurring(segment, first, last)
+
+
+def identifiers_of(event: Event) -> set[str]:
+    """The identifiers that an event carries, as static lists have them."""
+    ids = {"anonymous_id": event.anonymous_id, "user_id": event.user_id}
+    return {f"{name}:{value}" for name, value in ids.items() if value is not None}
+
+
+def span(definition: Definition, name: str) -> int:
+    """The milliseconds of one of the definition's durations, 0 if it has none."""
+    return duration(definition[name]) if name in definition else 0
+
+
+def memory_shifts(definition: Definition) -> set[int]:
+    """How long after a condition changes membership can change."""
+    stays, enter_after = span(definition, "stays"), span(definition, "enter_after")
+    return {0, stays, enter_after, stays + enter_after}
 
 
 @dataclass(frozen=True)
@@ -123,25 +222,36 @@ class Reach:
     spans: frozenset[int]
     """How long after an event something can change: at once, at the end of a window, of a wait."""
     instants: frozenset[int]
+    calendars: Sequence[Condition]
+    """Each with the `period` and the `tz` whose turns change something, up to the `last` one after an event."""
+    clocks: Sequence[Condition]
+    dates: Sequence[Condition]
     segments: frozenset[str]
 
 
-def reach(definition: Mapping[str, Any]) -> Reach:
+def reach(definition: Definition) -> Reach:
     """The reach of a segment's conditions, not counting what the segments they ask for depend on."""
     found = [node for part in ("when", "until") if part in definition for node in nodes(definition[part])]
-    spans = {duration(node[name]) for node in found for name in ("within", "for") if name in node}
+    spans = {duration(node[name]) for node in found for name in SPANS if name in node}
     spans |= {duration(end) for node in found for end in node.get("ago", ())}
     begins = (instant(node["since"]) for node in found if "since" in node)
     return Reach(
         spans=frozenset({0, *spans}),
         instants=frozenset(int(begin) for begin in begins if begin is not None),
+        calendars=[node for node in found if "period" in node],
+        clocks=[node["time"] for node in found if "time" in node],
+        dates=[node for node in found if "date" in node],
         segments=frozenset(node["segment"] for node in found if "segment" in node),
     )
 
 
+SPANS: Final = ("within", "for", "earlier", "recent")
+
+
 def nodes(part: Any) -> Iterator[Condition]:
-    """Every object in a part of a definition, in any order."""
+    """Every object in a part of a definition, in any order; tests of values have none."""
     if isinstance(part, dict):
         yield part
-    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        yield from nodes(inner)
+    inner = [part[name] for name in part if name not in ("where", "is")] if isinstance(part, dict) else part
+    for each in inner if isinstance(inner, list) else ():
+        yield from nodes(each)

@@ -1,0 +1,64 @@
+"""What a condition sees of a visitor at one instant, and what all kinds ask of it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segue.domain.event import Event
+from tests.oracle.calendar import turn
+from tests.oracle.operators import where_holds
+from tests.oracle.values import duration, instant
+
+Condition = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """What there is to see of a visitor at one instant.
+
+    `events` are those that occurred by then and count, by (occurred_at, received_at, message_id); `in_segment` says
+    whether the visitor is in another segment at the same instant; `listed` are the static lists with the visitor on
+    them today, `granted_unsaid` the purposes that count as granted until something is said of them.
+    """
+
+    at: int
+    events: Sequence[Event]
+    in_segment: Callable[[str], bool]
+    listed: Collection[str]
+    granted_unsaid: Collection[str]
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """What the newest identify said of each trait."""
+        traits: dict[str, Any] = {}
+        for event in self.events:
+            traits |= event.traits
+        return traits
+
+
+def order(event: Event) -> tuple[int, int, str]:
+    """The order that `latest`, `first` and traits go by."""
+    return event.occurred_at, event.received_at, event.message_id
+
+
+def selects(selector: str | Condition, event: Event) -> bool:
+    """Whether the event has the name, or the name and the properties, that are asked for."""
+    if isinstance(selector, str):
+        return selector in ("*", event.name)
+    return selects(selector["did"], event) and where_holds(selector.get("where", {}), event.properties)
+
+
+def in_window(window: Condition, at: int) -> Callable[[Event], bool]:
+    """Whether an event lies in the window that the leaf has at this instant; without one, in all the time before it."""
+    if "within" in window:
+        return lambda event: at - duration(window["within"]) < event.occurred_at <= at
+    if "ago" in window:
+        far, near = map(duration, window["ago"])
+        return lambda event: at - far < event.occurred_at <= at - near
+    if "since" in window:
+        since = instant(window["since"])
+        return lambda event: since is not None and since <= event.occurred_at <= at
+    if "calendar" in window:
+        begins = turn(at, window["calendar"], 1 - window["calendar"].get("last", 1))
+        return lambda event: begins <= event.occurred_at <= at
+    return lambda event: event.occurred_at <= at
