@@ -20,7 +20,7 @@ from segue.domain.rules.foresight import foreseen, freeze, is_approximate
 from segue.domain.rules.intervals import FOREVER, Spans, clipped
 from segue.domain.rules.knowledge import Knowledge
 from segue.domain.rules.program import CompiledSegment, Program
-from segue.domain.rules.state import Memberships, State
+from segue.domain.rules.state import Counts, Memberships, State
 from segue.domain.time import DAY
 
 MOST_STEPS = 64
@@ -56,7 +56,7 @@ def fold(
     if at is not None or not events:
         work.evaluate(None)
     if delivery is not None:
-        work.known.remember_id(delivery, work.known.instant)
+        work.known.take_delivery(delivery)
     return work.done()
 
 
@@ -208,8 +208,8 @@ class Work:
             cuts=self.cuts,
             approximate=tuple(sorted(self.approximate)),
             due=self.due,
-            ids=known.ids,
-            counts=known.counts,
+            ids=known.recent_ids(),
+            counts=Counts(known.folded, known.duplicate, known.late, known.forgotten),
             seq=self.seq,
             pending=tuple(self.pending),
             changed=self.before.changed or self._differs(memberships),

@@ -10,7 +10,7 @@ from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence, add, kept
 from segue.domain.rules.figures import settle
 from segue.domain.rules.measurements import Totals
 from segue.domain.rules.program import Program
-from segue.domain.rules.state import Counts, State
+from segue.domain.rules.state import State
 
 
 class Knowledge:
@@ -30,31 +30,37 @@ class Knowledge:
         self.lost = dict(state.lost)
         self.remembered = dict(state.remembered)
         self.standing = dict(state.standing)
-        self.ids = state.ids
-        self.counts = state.counts
+        self.ids = bytearray(state.ids)
+        self.folded, self.duplicate, self.late = state.counts.folded, state.counts.duplicate, state.counts.late
+        self.forgotten = state.counts.forgotten
         self.touched: set[str] = set()
         self.reborn = False
 
     def take(self, event: Event) -> None:
         """Put an event among the evidence, unless it is a copy or too late."""
-        received_before = ring.received(self.ids, event.message_id)
+        name = ring.name_of(event.message_id)
+        received_before = ring.received(self.ids, name)
         if received_before is not None:
-            self._count(duplicate=1)
+            self.duplicate += 1
             if event.received_at < received_before:
+                ring.receive_earlier(self.ids, name, event.received_at)
                 self._bring_forward(event, received_before)
         elif event.received_at - event.occurred_at > self.program.max_age:
-            self._count(late=1)
+            self.late += 1
         else:
-            self.remember_id(event.message_id, event.received_at)
-            self._count(folded=1)
+            self.folded += 1
+            self.ids += ring.entry(name, event.received_at)
             self._add(event)
 
-    def remember_id(self, message_id: str, received_at: int) -> None:
-        """Hold the id of a message for 24 h from now."""
-        keep_from = self.instant - ring.KEPT_FOR - self.program.lateness
-        self.ids, forgotten = ring.with_id(self.ids, message_id, received_at, keep_from)
-        if forgotten:
-            self._count(forgotten=forgotten)
+    def take_delivery(self, message_id: str) -> None:
+        """Hold the id of the message that the events came in."""
+        self.ids += ring.entry(ring.name_of(message_id), self.instant)
+
+    def recent_ids(self) -> bytes:
+        """The ids of the last 24 h, and of `lateness` more for messages that are processed out of order."""
+        ids, forgotten = ring.shortened(self.ids, self.instant - ring.KEPT_FOR - self.program.lateness)
+        self.forgotten += forgotten
+        return ids
 
     def _add(self, event: Event) -> None:
         visible_at = self._visible_at(event)
@@ -71,7 +77,6 @@ class Knowledge:
         folded = msgspec.structs.replace(event, received_at=received_before)
         visible_at, visible_before = self._visible_at(event), self._visible_at(folded)
         self._exists_from(visible_at)
-        self.ids = ring.received_earlier(self.ids, event.message_id, event.received_at)
         for evidence in self._concerned(event):
             stream = self._writable(evidence.key)
             old_entries = evidence.collect(folded, visible_before)
@@ -99,10 +104,6 @@ class Knowledge:
             stream = self.streams[key] = list(stream)
         self.touched.add(key)
         return stream
-
-    def _count(self, folded: int = 0, duplicate: int = 0, late: int = 0, forgotten: int = 0) -> None:
-        old = self.counts
-        self.counts = Counts(old.folded + folded, old.duplicate + duplicate, old.late + late, old.forgotten + forgotten)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Keep of these measurements what answers from now on need; from `frozen` on where a memory looks back."""

@@ -47,18 +47,27 @@ class View:
 class Node:
     """A compiled condition: its truth over time, the measurements it reads, how far back, and the segments it names.
 
-    `recurs`: its truth changes for ever, so that it is worked out up to the view's horizon only.
+    `recurs`: its truth changes for ever, so that it is worked out up to the view's horizon only. `cost` is what working
+    it out costs, roughly, in times that of a count.
     """
 
     spans: Callable[[View], Spans]
     reads: frozenset[tuple[str, int | None]] = frozenset()
     refers: frozenset[str] = frozenset()
     recurs: bool = False
+    cost: int = 1
 
 
-def leaf(key: str, spans: Callable[[View], Spans], reads: Mapping[str, int | None], *, recurs: bool = False) -> Node:
+def leaf(
+    key: str,
+    spans: Callable[[View], Spans],
+    reads: Mapping[str, int | None],
+    *,
+    recurs: bool = False,
+    cost: int = 1,
+) -> Node:
     """A node whose truth is kept for the length of a view under `key`."""
-    return Node(lambda view: view.once(key, spans), frozenset(reads.items()), recurs=recurs)
+    return Node(lambda view: view.once(key, spans), frozenset(reads.items()), recurs=recurs, cost=cost)
 
 
 @dataclass

@@ -73,7 +73,7 @@ def drained(state: State) -> State:
 
 def holds(state: State, message_id: str) -> bool:
     """Whether a message with this id was folded in the last 24 h."""
-    return ring.received(state.ids, message_id) is not None
+    return ring.received(state.ids, ring.name_of(message_id)) is not None
 
 
 class _Stored(msgspec.Struct, array_like=True):

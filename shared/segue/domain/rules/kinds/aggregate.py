@@ -76,7 +76,7 @@ def compile_aggregate(definition: AggregateOf, measurements: Measurements, windo
             )
         )
 
-    return leaf(content_key([key, definition.is_, name, window.content]), spans, {key: window.far})
+    return leaf(content_key([key, definition.is_, name, window.content]), spans, {key: window.far}, cost=4)
 
 
 def compile_leaf(definition: Aggregate, measurements: Measurements) -> Node:

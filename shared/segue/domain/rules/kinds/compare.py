@@ -58,7 +58,7 @@ def compile_compare(definition: Compare, measurements: Measurements) -> Node:
         return where_true(_side_by_side(left(view), right(view)), compares)
 
     key = content_key(["compare", left_key, right_key, part.op, part.factor])
-    return leaf(key, spans, left_reads | right_reads)
+    return leaf(key, spans, left_reads | right_reads, cost=8)
 
 
 def _figure(

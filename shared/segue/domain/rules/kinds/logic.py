@@ -1,7 +1,7 @@
 """`all any none not at_least segment`: conditions over conditions, and other segments."""
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -78,8 +78,18 @@ def compile_segment(condition: InSegment, _measurements: Measurements) -> Node:
 
 
 def every(nodes: Sequence[Node]) -> Node:
-    """True where all of them are."""
-    return _over(nodes, lambda _view, parts: reduce(intersection, parts))
+    """True where all of them are: the cheaper ones are asked first, and the rest only while something is left."""
+    cheapest_first = sorted(nodes, key=lambda node: node.cost)
+
+    def spans(view: View) -> Spans:
+        found = cheapest_first[0].spans(view)
+        for node in cheapest_first[1:]:
+            if not found:
+                break
+            found = intersection(found, node.spans(view))
+        return found
+
+    return replace(_over(nodes, lambda _view, _parts: []), spans=spans)
 
 
 def _none(nodes: Sequence[Node]) -> Node:
@@ -92,4 +102,5 @@ def _over(nodes: Sequence[Node], combine: Callable[[View, list[Spans]], Spans]) 
         frozenset().union(*(node.reads for node in nodes)),
         frozenset().union(*(node.refers for node in nodes)),
         any(node.recurs for node in nodes),
+        sum(node.cost for node in nodes),
     )

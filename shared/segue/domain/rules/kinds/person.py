@@ -185,8 +185,9 @@ def hash_v2(seed: str, value: str) -> float:
 
 
 def fnv1a_32(value: str) -> int:
-    """The 32-bit FNV-1a hash of a text's UTF-8 bytes."""
+    """The 32-bit FNV-1a hash over a text's UTF-16 code units, as JavaScript counts characters."""
+    encoded = value.encode("utf-16-le", "surrogatepass")
     result = 0x811C9DC5
-    for byte in value.encode():
-        result = (result ^ byte) * 0x01000193 & 0xFFFFFFFF
+    for position in range(0, len(encoded), 2):
+        result = (result ^ int.from_bytes(encoded[position : position + 2], "little")) * 0x01000193 & 0xFFFFFFFF
     return result

@@ -45,7 +45,7 @@ def compile_regularly(definition: Regularly, measurements: Measurements) -> Node
         )
 
     content = ["regularly", key, definition.times, definition.in_, window.content]
-    return leaf(content_key(content), spans, {key: window.far})
+    return leaf(content_key(content), spans, {key: window.far}, cost=8)
 
 
 def regular(definition: Regularly, entries: list[Entry], tz: ZoneInfo) -> Spans:

@@ -68,7 +68,7 @@ def compile_sequence(definition: SequenceLeaf, measurements: Measurements) -> No
         return as_seen([entry for key in keys for entry in view.entries(key)], view.start, truth)
 
     key = content_key(["sequence", steps, betweens, whole, part.within, [step.gap for step in part.steps]])
-    return leaf(key, spans, dict.fromkeys(keys, part.within))
+    return leaf(key, spans, dict.fromkeys(keys, part.within), cost=8)
 
 
 def latest_start(
