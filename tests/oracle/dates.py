@@ -1,12 +1,12 @@
 """Dates: how a date among the traits stands to the instant."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Final
 
-from tests.oracle.calendar import begins, local
+from tests.oracle.calendar import DAY, begins, clock_changes, local
 from tests.oracle.values import duration, instant, look_up
 from tests.oracle.view import Condition, View
 
@@ -73,5 +73,6 @@ def anniversaries(condition: Condition, value: Any, after: int, upto: int) -> It
     if day is None:
         return
     for year in range(local(after, test["tz"]).year, local(upto, test["tz"]).year + 1):
-        days = (in_year(day, year), in_year(day, year) + timedelta(days=1))
-        yield from (start for start in (begins(each, test["tz"]) for each in days) if after < start <= upto)
+        for shown in (in_year(day, year), in_year(day, year) + DAY):
+            turns = {begins(shown, test["tz"]), *clock_changes(shown, test["tz"])}
+            yield from (turn for turn in turns if after < turn <= upto)

@@ -123,9 +123,11 @@ class Work:
         gone = self.leave_out_gone()
         if stale:
             self.foresee(stale, known.instant)
-        if stale or gone or (self.due is not None and self.due <= known.instant):
+        due_now = self.due is not None and self.due <= known.instant
+        if stale or gone or due_now:
             self._announce(stale | gone, "event" if message_id else "time", message_id)
-            self._announce(self.memberships.keys() | self.inside, "time", None)
+            if due_now:
+                self._announce(self.memberships.keys() | self.inside, "time", None)
             self._find_due()
 
     def leave_out_gone(self) -> set[str]:
