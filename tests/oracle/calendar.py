@@ -28,8 +28,9 @@ def epoch(moment: datetime) -> int:
 def begins(day: date, zone: str) -> int:
     """The first instant at which the zone shows the date; if it skips the date, one after it."""
     midnight = epoch(datetime.combine(day, time(), UTC))
-    around = range(midnight - 15 * HOUR, midnight + 48 * HOUR, MINUTE)  # all zones are less than 15 h from UTC
-    return next(at for at in around if local(at, zone).date() >= day)
+    hours = range(midnight - 15 * HOUR, midnight + 48 * HOUR, HOUR)  # all zones are less than 15 h from UTC
+    near = next(at for at in hours if local(at, zone).date() >= day)
+    return next(at for at in range(near - 3 * HOUR, near + 1, MINUTE) if local(at, zone).date() >= day)
 
 
 def today(at: int, zone: str) -> date:
@@ -72,26 +73,28 @@ def hours(spec: Mapping[str, Any]) -> tuple[time, time]:
 
 def clock_turns(spec: Mapping[str, Any], after: int, upto: int) -> Iterator[int]:
     """Every instant in (after, upto] at which a `time` condition can change, and some more."""
-    zone = spec["tz"]
+    zone, clocks = spec["tz"], hours(spec)
     day, last = local(after, zone).date() - DAY, local(upto, zone).date() + DAY
     while day <= last:
-        for shown in (time(), *hours(spec)):
-            for fold in (0, 1):
-                moment = epoch(datetime.combine(day, shown.replace(fold=fold), ZoneInfo(zone)))
-                if after < moment <= upto:
-                    yield moment
-        yield from (moment for moment in clock_changes(day, zone) if after < moment <= upto)
+        yield from (turn for turn in clock_shown(clocks, day, zone) if after < turn <= upto)
         day += DAY
 
 
 @cache
-def clock_changes(day: date, zone: str) -> list[int]:
-    """The instants from a day's beginning to the next one's, both included, at which the clocks are put on or back."""
-    start, end = begins(day, zone), begins(day + DAY, zone)
-    if offset(start - MINUTE, zone) == offset(end, zone):
-        return []
-    around = range(start - MINUTE, end + 1, MINUTE)
-    return [after for before, after in pairwise(around) if offset(before, zone) != offset(after, zone)]
+def clock_shown(clocks: tuple[time, time], day: date, zone: str) -> set[int]:
+    """Whenever the clocks show midnight or one of these on the day, or are put on or back."""
+    shown = [datetime.combine(day, clock, ZoneInfo(zone)) for clock in (time(), *clocks)]
+    return {epoch(moment.replace(fold=fold)) for moment in shown for fold in (0, 1)} | clock_changes(day, zone)
+
+
+@cache
+def clock_changes(day: date, zone: str) -> set[int]:
+    """The instants of a day of UTC at which the zone's clocks are put on or back."""
+    midnight = epoch(datetime.combine(day, time(), UTC))
+    around = range(midnight - MINUTE, midnight + 24 * HOUR, MINUTE)
+    if offset(around[0], zone) == offset(around[-1], zone):
+        return set()
+    return {after for before, after in pairwise(around) if offset(before, zone) != offset(after, zone)}
 
 
 def offset(at: int, zone: str) -> timedelta | None:

@@ -73,6 +73,6 @@ def anniversaries(condition: Condition, value: Any, after: int, upto: int) -> It
     if day is None:
         return
     for year in range(local(after, test["tz"]).year, local(upto, test["tz"]).year + 1):
-        for shown in (in_year(day, year), in_year(day, year) + DAY):
+        for shown in (in_year(day, year) - DAY, in_year(day, year), in_year(day, year) + DAY):
             turns = {begins(shown, test["tz"]), *clock_changes(shown, test["tz"])}
             yield from (turn for turn in turns if after < turn <= upto)
