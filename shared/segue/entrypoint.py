@@ -108,7 +108,7 @@ def cloud_event(headers: Mapping[str, str], body: bytes) -> Message:
         if not headers.get(name):
             raise Invalid("is missing or empty", path=name)
     try:
-        event = from_http(headers, body, data_unmarshaller=bytes)
+        event = from_http(headers, body, data_unmarshaller=lambda data: data)
     except GenericException as error:
         raise Invalid(f"expected a CloudEvent: {error}") from None
     time = instant(event["time"])
