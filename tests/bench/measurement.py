@@ -9,7 +9,6 @@ import msgspec
 from rich.console import Console
 from rich.table import Column, Table
 
-
 WIDTH = 160
 """Characters of the table, at least."""
 
