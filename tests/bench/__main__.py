@@ -4,10 +4,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, http, pipeline
+from tests.bench import evaluator, google, http, pipeline, store_ops
 from tests.bench.measurement import Measurement, show
 
-BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {**evaluator.BENCHES, **http.BENCHES, **pipeline.BENCHES}
+BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
+    **evaluator.BENCHES,
+    **http.BENCHES,
+    **pipeline.BENCHES,
+    **google.BENCHES,
+    **store_ops.BENCHES,
+}
 
 
 def main(only: str) -> int:
