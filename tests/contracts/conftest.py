@@ -22,8 +22,6 @@ TOPOLOGY = {
     "topics": [TOPIC, "dead-letters"],
     "push": {
         "ack_deadline": "60s",
-        "minimum_backoff": "1s",
-        "maximum_backoff": "5s",
         "retention": "24h",
         "dead_letter": {"topic": "dead-letters", "after_attempts": 100},
     },
