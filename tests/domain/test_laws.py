@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.domain import rules
@@ -11,17 +10,23 @@ from segue.domain.event import Event
 from tests.engine import Engine, covers
 from tests.oracle import Oracle
 from tests.strategies import (
-    FOCUSES,
-    LEAVES,
     Catalog,
     Step,
     definitions,
     definitions_of_one_event,
     events,
+    floods,
     histories,
     in_order,
     orders,
 )
+
+STATE_LIMIT = 256 * 1024
+
+SEARCHING = settings(max_examples=settings().max_examples * 2)
+"""For the laws that find what the others only confirm."""
+SELDOM = settings(max_examples=settings().max_examples // 20)
+"""For an example as long as many."""
 
 
 def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State, list[Event]]]:
@@ -29,8 +34,8 @@ def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State,
     state, processed = rules.empty(), list[Event]()
     for step in steps:
         state = rules.fold(engine.program, state, step.events, at=step.at)
-        processed = [*processed, *step.events]
-        yield state, processed
+        processed += step.events
+        yield state, list(processed)
 
 
 def answers(engine: Engine, state: rules.State, instants: Iterable[int]) -> dict[int, set[str]]:
@@ -59,12 +64,11 @@ def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[t
     return found
 
 
-@pytest.mark.parametrize("focus", ["any kind", *FOCUSES])
-@given(st.data(), histories())
+@SEARCHING
+@given(st.data(), definitions(), histories())
 def test_truth_at_every_edge_in_the_end_and_at_some_message_before(
-    focus: str, data: st.DataObject, history: list[Event]
+    data: st.DataObject, catalog: Catalog, history: list[Event]
 ) -> None:
-    catalog = data.draw(definitions(FOCUSES.get(focus, LEAVES)))
     engine, oracle = Engine(catalog), Oracle(catalog)
     states = list(folded(engine, data.draw(orders(history))))
     for state, processed in (states[data.draw(st.integers(0, len(states) - 1))], states[-1]):
@@ -85,6 +89,7 @@ def test_truth_of_any_operator_on_any_value(catalog: Catalog, event: Event) -> N
     assert said == {segment for segment in catalog if visitor.member(segment, event.received_at)}
 
 
+@SEARCHING
 @given(definitions(), histories())
 def test_transitions_are_announced_exactly_where_the_truth_changes(catalog: Catalog, history: list[Event]) -> None:
     engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
@@ -137,3 +142,16 @@ def test_the_same_log_gives_the_same_state_and_transitions_however_often_it_is_s
     assert rules.canonical(stored) == rules.canonical(kept)
     assert stored.pending == kept.pending
     assert engine.timeline(stored, stored.instant) == engine.timeline(kept, kept.instant)
+
+
+@given(definitions(), floods(messages=2))
+def test_a_flood_of_anything_leaves_the_state_within_bounds(catalog: Catalog, flood: list[Step]) -> None:
+    engine = Engine(catalog)
+    assert all(len(rules.encode(rules.drained(state))) <= STATE_LIMIT for state, _ in folded(engine, flood))
+
+
+@SELDOM
+@given(definitions(), floods(messages=20))
+def test_a_long_flood_leaves_the_state_within_bounds(catalog: Catalog, flood: list[Step]) -> None:
+    *_, (state, _) = folded(Engine(catalog), flood)
+    assert len(rules.encode(rules.drained(state))) <= STATE_LIMIT
