@@ -1,8 +1,10 @@
 """The platforms that the contract suite runs on, each new and empty for every test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +20,7 @@ from segue.ports import Bus, Catalog, Message, Store
 from tests.contracts.receiver import Receiver, receiving
 
 TOPIC = "contract"
-TOPOLOGY = {
+TOPOLOGY: Mapping[str, Any] = {
     "topics": [TOPIC, "dead-letters"],
     "push": {
         "ack_deadline": "60s",

@@ -1,6 +1,7 @@
 """The engine's laws: what it answers is what the naive oracle says, whatever the order, and always within bounds."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,7 +101,7 @@ def test_transitions_are_announced_exactly_where_the_truth_changes(catalog: Cata
     for segment in exact:
         announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
         breakpoints = visitor.breakpoints(segment)
-        assert announced == changes(breakpoints, lambda at, asked=segment: visitor.member(asked, at)), segment
+        assert announced == changes(breakpoints, partial(visitor.member, segment)), segment
 
 
 @given(st.data(), definitions(), histories())

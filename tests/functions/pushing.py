@@ -88,7 +88,7 @@ class Breakable:
     def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
         self._bus = bus
-        self.breaks: dict[str, list[SegueError]] = {}
+        self.breaks: dict[str, list[Exception]] = {}
         self.calls: list[str] = []
 
     async def get(self, path: str) -> Document | None:
@@ -226,7 +226,7 @@ def snapshot(entry: MembershipChanged) -> Message:
     return Message(id=f"{entry.key}:{entry.seq}", type=MEMBERSHIP_CHANGED, source="//test", time=entry.at, data=data)
 
 
-def unavailable(times: int = 1) -> list[SegueError]:
+def unavailable(times: int = 1) -> list[Exception]:
     """As often as this, it does not answer."""
     return [Unavailable("it does not answer") for _ in range(times)]
 

@@ -169,3 +169,15 @@ async def test_a_record_of_a_body_too_large_for_the_store_holds_its_beginning_an
     (failed,) = [failed for failed in await site.failed() if failed.id == "large"]
     assert failed.data == "\x01" * KEPT_IN_PART
     assert "2000000" in failed.reason
+
+
+async def test_a_bug_brings_the_message_back_and_is_logged_without_what_was_sent(
+    site: Pushing, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = len(await site.failed())
+    site.broken.breaks["get"] = [ValueError("what a visitor sent")]
+    assert await site.push("update", snapshot(changed(1))) == 500
+    assert len(await site.failed()) == before
+    assert "ValueError" in caplog.text
+    assert "what a visitor sent" not in caplog.text
+    assert KEY not in caplog.text
