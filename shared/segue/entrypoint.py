@@ -78,7 +78,7 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
     except Exception as error:
         telemetry.note(
             "message_not_acknowledged",
-            "ERROR",
+            "WARNING" if isinstance(error, Unavailable) else "ERROR",
             function=function,
             message=request.headers.get("ce-id", ""),
             error=type(error).__name__,
