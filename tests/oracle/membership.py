@@ -134,7 +134,7 @@ def reach(definition: Mapping[str, Any]) -> Reach:
     begins = (instant(node["since"]) for node in found if "since" in node)
     return Reach(
         spans=frozenset({0, *spans}),
-        instants=frozenset(int(begin) for begin in begins if begin is not None),
+        instants=frozenset(begin for begin in begins if begin is not None),
         segments=frozenset(node["segment"] for node in found if "segment" in node),
     )
 
