@@ -55,6 +55,11 @@ def edges(breakpoints: Iterable[int], start: int) -> list[int]:
     return sorted({start, *(instant for instant in beside if instant > start)})
 
 
+def happened(number: int, at: int) -> Event:
+    """An A, received when it occurred."""
+    return Event(message_id=str(number), name="A", occurred_at=at, received_at=at)
+
+
 def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[tuple[str, int]]:
     """Every transition that the truth makes, with its instant."""
     truth, found = False, []
@@ -127,6 +132,19 @@ def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(
         assert engine.timeline(state, at) == evaluated
         if timeline.known_until is None or at < timeline.known_until:
             assert members(timeline, at) == members(evaluated, at)
+
+
+def test_a_timeline_of_many_steps_is_exact_up_to_where_it_says() -> None:
+    """Each A is a pulse of one millisecond, ten seconds later: more steps than one timeline holds."""
+    events = [happened(number, at=2 * number) for number in range(100)]
+    catalog = {"it": {"name": "It", "when": {"did": "A", "ago": ["10001ms", "10000ms"]}}}
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor(events)
+    *_, (state, _) = folded(engine, in_order(events))
+    timeline = engine.timeline(state, state.instant)
+    assert timeline.known_until is not None
+    for at in edges(visitor.breakpoints("it"), state.instant):
+        assert at >= timeline.known_until or covers(timeline, "it", at) is visitor.member("it", at)
+        assert covers(engine.timeline(state, at), "it", at) is visitor.member("it", at)
 
 
 @given(st.data(), definitions(), histories())
