@@ -7,6 +7,7 @@ cloud push into a file) and the scheduler. Whatever it started ends with it.
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import msgspec
@@ -26,8 +26,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from emulator import catalog, ledger
-from emulator.control import SOURCE, Control
+from emulator.control import Control
 from emulator.google_emulators import google_emulators
+from emulator.schedules import keep
 from emulator.server import HOST, listening, serve
 from emulator.topology import ROOT, function_of, topology
 from functions.ingest.body import GZIP, inflated
@@ -36,8 +37,7 @@ from segue.domain.document import STATES
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.message import Tick
 from segue.domain.profile import SHARDS
-from segue.domain.time import duration
-from segue.ports import Message, Ports
+from segue.ports import Message
 from segue.wiring import Platform
 
 READY_WITHIN_S = 60.0
@@ -73,6 +73,7 @@ def run_google(
     where a function's messages are pushed, given its own address; a test puts something between.
     """
     definitions = catalog.load(catalog_folder)
+    signal.signal(signal.SIGTERM, _interrupt)
     listener = listening(port)
     data.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="google-", dir=data))
@@ -80,6 +81,11 @@ def run_google(
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
         uvloop.run(_run(listener, folder, definitions, ready, pushed_to))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Told to end before it serves: what was started ends on the way out, as with Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 async def _run(
@@ -108,9 +114,7 @@ async def _run(
         await admin.create(platform.settings.project, topology(), endpoints, destinations)
         async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as http:
             front = Front(platform, {child.name: child.url for child in children}, http)
-            schedules = [
-                asyncio.create_task(_scheduled(platform.ports, each)) for each in topology()["schedules"].values()
-            ]
+            schedules = [asyncio.create_task(keep(each, platform.ports)) for each in topology()["schedules"].values()]
             ready(front_url)
             await serve(front.app(), listener)
             for schedule in schedules:
@@ -205,17 +209,6 @@ def _calls(body: bytes) -> int:
     """How many calls an accepted request holds."""
     found = msgspec.json.decode(inflated(body) if body.startswith(GZIP) else body, type=_Batch)
     return 1 if found.batch is None else len(found.batch)
-
-
-async def _scheduled(ports: Ports, schedule: Mapping[str, object]) -> None:
-    """Publish what a schedule says, each time it says so, as Cloud Scheduler does."""
-    seconds = duration(schedule["every"]) / 1_000
-    data = msgspec.json.encode(schedule["data"])
-    while True:
-        await asyncio.sleep(seconds)
-        message = Message(id=uuid4().hex, type=str(schedule["type"]), source=SOURCE, time=ports.clock.now(), data=data)
-        with suppress(Unavailable):
-            await ports.bus.publish(str(schedule["topic"]), [message])
 
 
 @contextmanager

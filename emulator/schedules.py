@@ -1,0 +1,36 @@
+"""The topology's schedules on this machine, as Cloud Scheduler keeps them in the cloud."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from segue.domain.errors import Unavailable
+from segue.domain.time import SECOND, duration
+from segue.ports import Message, Ports
+
+LONGEST_INTERVAL = 5 * SECOND
+"""A schedule's time comes round at least so often: nobody waits a minute for a tick at a laptop."""
+
+
+_logger = logging.getLogger(__name__)
+
+
+async def keep(schedule: Mapping[str, Any], ports: Ports) -> None:
+    """Publish a schedule's message whenever its time has come."""
+    interval = min(duration(schedule["every"]), LONGEST_INTERVAL) / SECOND
+    while True:
+        message = Message(
+            id=uuid4().hex,
+            type=schedule["type"],
+            source=schedule["source"],
+            time=ports.clock.now(),
+            data=msgspec.json.encode(schedule["data"]),
+        )
+        try:
+            await ports.bus.publish(schedule["topic"], [message])
+        except Unavailable as error:
+            _logger.warning("the schedule of %s: %s", schedule["topic"], error)
+        await ports.clock.sleep(interval)
