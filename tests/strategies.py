@@ -184,7 +184,7 @@ def element_test(choices: Choices) -> Condition:
 
 
 LITERAL_TESTS: Final = (scalar, comparison, amount, text_test, list_test, version_test, date_test, presence)
-VALUE_TESTS: Final = (*LITERAL_TESTS, reference)
+VALUE_TESTS: Final = (*LITERAL_TESTS, reference, reference)
 
 FITTING_TESTS: Final[dict[str, Sequence[Callable[[Choices], Any]]]] = {
     "k": (lambda choices: choices.one(("x", "y")), lambda _: "x", text_test, list_test),
@@ -463,6 +463,46 @@ class Step:
 
     events: tuple[Event, ...]
     at: int | None = None
+
+
+MINUTE: Final = 60_000
+SHOP: Final[dict[str, Sequence[dict[str, Any]]]] = {
+    "Product Viewed": [
+        {"product_id": 1, "category": "x", "on_sale": True},
+        {"product_id": 2, "category": "x", "on_sale": False},
+        {"product_id": 3, "category": "x", "on_sale": True},
+        {"product_id": 4, "category": "x", "on_sale": True},
+        {"product_id": 5, "category": "y"},
+    ],
+    "Product Added": [{"product_id": 1}],
+    "Video Content Playing": [{"progress": 0.76}, {"progress": 0.75}],
+    "Order Completed": [{"revenue": 200}, {"revenue": 300}, {"revenue": 100}, {"revenue": 199.99}, {}],
+    "Coupon Applied": [{}],
+    "Page Viewed": [{"name": "Home"}],
+    IDENTIFIED: [{}],
+}
+"""What happens in a shop, with the properties it happens with."""
+
+
+@st.composite
+def visits(draw: st.DrawFn) -> list[Event]:
+    """A shop visitor's events, apart by a moment or by what the shop's segments ask for, to the millisecond."""
+    choices = Choices(draw)
+    apart = (0, MINUTE, 0, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, DAY, 7 * DAY, 30 * DAY)
+    happened: list[Event] = []
+    occurred_at = START
+    for number in range(choices.many(24)):
+        name = choices.one(("Product Viewed", "Product Viewed", *SHOP))
+        occurred_at += max(0, choices.one(apart) + choices.number(-1, 1))
+        event = Event(
+            message_id=str(number),
+            name=name,
+            occurred_at=occurred_at,
+            received_at=occurred_at + choices.one((0, 0, 0, 1, MINUTE, LATENESS, LATENESS + MINUTE)),
+            properties=choices.one(SHOP[name]),
+        )
+        happened.append(event)
+    return happened
 
 
 @st.composite

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from segue.domain import rules
 from segue.domain.event import Event
@@ -20,9 +22,12 @@ from tests.strategies import (
     histories,
     in_order,
     orders,
+    visits,
 )
 
 STATE_LIMIT = 256 * 1024
+SHIPPED = Path(__file__).parents[2] / "infra" / "catalog" / "segments.yaml"
+FIRST_CATALOG: Catalog = YAML(typ="safe", pure=True).load(SHIPPED)["segments"]
 
 SEARCHING = settings(max_examples=settings().max_examples * 2)
 """For the laws that find what the others only confirm."""
@@ -70,6 +75,17 @@ def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[t
     return found
 
 
+def check_announcements(catalog: Catalog, history: list[Event]) -> None:
+    """What the engine announces, the messages coming in order, is every change of the oracle's answer, and no other."""
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
+    received = {event.received_at for event in history}
+    end = max(received.union(*(visitor.breakpoints(segment) for segment in catalog))) + 1
+    *_, (state, _) = folded(engine, [*in_order(history), Step((), end)])
+    for segment in catalog.keys() - engine.timeline(state, end).approximate:
+        announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
+        assert announced == changes(visitor.breakpoints(segment), partial(visitor.member, segment)), segment
+
+
 @SEARCHING
 @given(st.data(), definitions(), histories())
 def test_truth_at_every_edge_in_the_end_and_at_some_message_before(
@@ -98,15 +114,12 @@ def test_truth_of_any_operator_on_any_value(catalog: Catalog, event: Event) -> N
 @SEARCHING
 @given(definitions(), histories())
 def test_transitions_are_announced_exactly_where_the_truth_changes(catalog: Catalog, history: list[Event]) -> None:
-    engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
-    received = {event.received_at for event in history}
-    end = max(received.union(*(visitor.breakpoints(segment) for segment in catalog))) + 1
-    *_, (state, _) = folded(engine, [*in_order(history), Step((), end)])
-    exact = catalog.keys() - engine.timeline(state, end).approximate
-    for segment in exact:
-        announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
-        breakpoints = visitor.breakpoints(segment)
-        assert announced == changes(breakpoints, partial(visitor.member, segment)), segment
+    check_announcements(catalog, history)
+
+
+@given(visits())
+def test_the_first_catalogue_is_announced_exactly_where_its_truth_changes(history: list[Event]) -> None:
+    check_announcements(FIRST_CATALOG, history)
 
 
 @given(st.data(), definitions(), histories())
