@@ -30,6 +30,9 @@ from segue.ports import Clock, Message, Ports
 from segue.settings import Settings
 from segue.wiring import Platform
 
+LONGEST_INTERVAL = 5 * SECOND
+"""A schedule's time comes round at least so often: nobody waits a minute for a tick at a laptop."""
+
 POLL_S = 0.01
 
 
@@ -82,7 +85,7 @@ async def embedded(
         await opened.push_to(host.deliver, host.bury)
         stack.push_async_callback(opened.stop_pushing)
         for schedule in topology()["schedules"].values():
-            stack.callback(asyncio.create_task(keep(schedule, ports)).cancel)
+            stack.callback(asyncio.create_task(keep(schedule, ports, LONGEST_INTERVAL)).cancel)
         yield host
 
 

@@ -11,16 +11,13 @@ from segue.domain.errors import Unavailable
 from segue.domain.time import SECOND, duration
 from segue.ports import Message, Ports
 
-LONGEST_INTERVAL = 5 * SECOND
-"""A schedule's time comes round at least so often: nobody waits a minute for a tick at a laptop."""
-
-
 _logger = logging.getLogger(__name__)
 
 
-async def keep(schedule: Mapping[str, Any], ports: Ports) -> None:
-    """Publish a schedule's message whenever its time has come."""
-    interval = min(duration(schedule["every"]), LONGEST_INTERVAL) / SECOND
+async def keep(schedule: Mapping[str, Any], ports: Ports, longest_interval: int | None = None) -> None:
+    """Publish a schedule's message whenever its time has come, and at least every so many ms."""
+    every = duration(schedule["every"])
+    interval = min(every, longest_interval or every) / SECOND
     while True:
         message = Message(
             id=uuid4().hex,
