@@ -39,7 +39,7 @@ REACHING: Final = ("3600002ms", "3600006ms", "2h", "2h")
 TEXTS: Final = ("x", "y", "X", "caf\u00e9", "cafe\u0301", "")
 VERSIONS: Final = ("1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0+later")
 DATES: Final = ("2026-01-01", "2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00", 1_767_225_600_000)
-NUMBERS: Final = (0, 1, 1.0, 2, 3, -1, 0.1, 0.2, 0.3, 2.5, 0.0000015, 2.0000005)
+NUMBERS: Final = (0, 1, 1.0, 2, 3, -1, 0.1, 0.2, 0.3, 2.5, 0.0000015, 0.000002, 2.0000005)
 SCALARS: Final = (*TEXTS, *NUMBERS, True, False)
 PATHS: Final = ("k", "n", "tags", "version", "date", "deep.k", "items", "items.k")
 GROUPS: Final = ("k", "k", "tags", "n", "deep.k", "items.k")
@@ -88,9 +88,6 @@ def length(duration: str) -> int:
     return int(duration.removesuffix(unit)) * units[unit]
 
 
-# What events and identifies carry
-
-
 def scalar(choices: Choices) -> Any:
     """A text, a number or a truth value."""
     return choices.one(SCALARS)
@@ -126,9 +123,6 @@ def attributes(choices: Choices) -> dict[str, Any]:
     names = [name for name in ("k", "n", "tags") if not choices.seldom()]
     names += [name for name in PROPERTIES if name not in ("k", "n", "tags") and choices.seldom()]
     return {name: (anything if choices.seldom(12) else PROPERTIES[name])(choices) for name in names}
-
-
-# Tests of a value
 
 
 def comparison(choices: Choices) -> Condition:
@@ -216,9 +210,6 @@ def where_test(choices: Choices) -> tuple[str, Any]:
 def where(choices: Choices) -> Condition:
     """A `where` of one or two paths as a field, or none."""
     return {"where": dict(choices.some(where_test, 1, 2))} if choices.seldom(3) else {}
-
-
-# Conditions
 
 
 def window(choices: Choices) -> Condition:
@@ -400,9 +391,6 @@ def definitions_of_one_event(draw: st.DrawFn) -> Catalog:
         path, test = where_test(choices) if choices.seldom(2) else (choices.one(PATHS), choices.made(VALUE_TESTS))
         conditions.append(trait(choices) if choices.seldom(6) else {"did": "*", "where": {path: test}})
     return {f"segment-{number}": {"name": "It", "when": when} for number, when in enumerate(conditions)}
-
-
-# Histories
 
 
 @dataclass(frozen=True)
