@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -101,10 +101,7 @@ async def _run(
     telemetry.start("WARNING")
     await platform.ports.catalog.publish(definitions)
     front_url = "http://{}:{}".format(*listener.getsockname())
-    with ExitStack() as stack:
-        children = [
-            stack.enter_context(_started(name, function, folder)) for name, function in topology()["functions"].items()
-        ]
+    with _started(topology()["functions"], folder) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         endpoints = admin.Endpoints(
             functions={child.name: pushed_to(f"{child.url}/") for child in children},
@@ -212,11 +209,28 @@ def _calls(body: bytes) -> int:
 
 
 @contextmanager
-def _started(name: str, function: Mapping[str, str], folder: Path) -> Iterator[Child]:
-    """A function's process, ended with the block."""
+def _started(functions: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[Sequence[Child]]:
+    """Each function's process, ended with the block."""
+    children: list[Child] = []
+    try:
+        for name, function in functions.items():
+            children.append(_start(name, function, folder / f"{name}.log"))
+        yield children
+    finally:
+        for child in children:
+            child.process.terminate()
+        ends = time.monotonic() + ENDED_WITHIN_S
+        for child in children:
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, ends - time.monotonic()))
+            with suppress(ProcessLookupError):
+                os.killpg(child.process.pid, signal.SIGKILL)  # the server's workers, too
+            child.process.wait()
+
+
+def _start(name: str, function: Mapping[str, str], log: Path) -> Child:
     with listening(0) as probe:
         port = probe.getsockname()[1]
-    log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 (our own program, on files of the project)
             [
@@ -232,14 +246,7 @@ def _started(name: str, function: Mapping[str, str], folder: Path) -> Iterator[C
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        yield Child(name, f"http://{HOST}:{port}", process, log)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDED_WITHIN_S)
-        process.kill()
-        process.wait()
+    return Child(name, f"http://{HOST}:{port}", process, log)
 
 
 async def _answers(child: Child) -> None:
