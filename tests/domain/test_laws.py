@@ -183,7 +183,7 @@ def test_a_flood_of_anything_leaves_the_state_within_bounds(catalog: Catalog, fl
 
 
 @SELDOM
-@given(definitions(), floods(messages=20))
+@given(definitions(), floods(messages=10))
 def test_a_long_flood_leaves_the_state_within_bounds(catalog: Catalog, flood: list[Step]) -> None:
     *_, (state, _) = folded(Engine(catalog), flood)
     assert len(rules.encode(rules.drained(state))) <= STATE_LIMIT
