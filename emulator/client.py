@@ -73,7 +73,7 @@ class Client:
     async def decide(
         self, profile: ProfileRef, slots: Sequence[str], after: str | None = None, deadline_ms: int | None = None
     ) -> Json:
-        """What fills these slots for a profile."""
+        """What fills each of these slots for a profile, by the slot's name."""
         question = {
             "profile": {profile.kind: profile.value},
             "slots": slots,

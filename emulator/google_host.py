@@ -7,15 +7,15 @@ cloud push into a file) and the scheduler. Whatever it started ends with it.
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import msgspec
@@ -26,8 +26,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from emulator import catalog, ledger
-from emulator.control import SOURCE, Control
+from emulator.control import Control
 from emulator.google_emulators import google_emulators
+from emulator.schedules import keep
 from emulator.server import HOST, listening, serve
 from emulator.topology import ROOT, function_of, topology
 from functions.ingest.body import GZIP, inflated
@@ -36,8 +37,7 @@ from segue.domain.document import STATES
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.message import Tick
 from segue.domain.profile import SHARDS
-from segue.domain.time import duration
-from segue.ports import Message, Ports
+from segue.ports import Message
 from segue.wiring import Platform
 
 READY_WITHIN_S = 60.0
@@ -73,6 +73,7 @@ def run_google(
     where a function's messages are pushed, given its own address; a test puts something between.
     """
     definitions = catalog.load(catalog_folder)
+    signal.signal(signal.SIGTERM, _interrupt)
     listener = listening(port)
     data.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="google-", dir=data))
@@ -80,6 +81,11 @@ def run_google(
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
         uvloop.run(_run(listener, folder, definitions, ready, pushed_to))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Told to end before it serves: what was started ends on the way out, as with Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 async def _run(
@@ -95,10 +101,7 @@ async def _run(
     telemetry.start("WARNING")
     await platform.ports.catalog.publish(definitions)
     front_url = "http://{}:{}".format(*listener.getsockname())
-    with ExitStack() as stack:
-        children = [
-            stack.enter_context(_started(name, function, folder)) for name, function in topology()["functions"].items()
-        ]
+    with _started(topology()["functions"], folder) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         endpoints = admin.Endpoints(
             functions={child.name: pushed_to(f"{child.url}/") for child in children},
@@ -108,9 +111,7 @@ async def _run(
         await admin.create(platform.settings.project, topology(), endpoints, destinations)
         async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as http:
             front = Front(platform, {child.name: child.url for child in children}, http)
-            schedules = [
-                asyncio.create_task(_scheduled(platform.ports, each)) for each in topology()["schedules"].values()
-            ]
+            schedules = [asyncio.create_task(keep(each, platform.ports)) for each in topology()["schedules"].values()]
             ready(front_url)
             await serve(front.app(), listener)
             for schedule in schedules:
@@ -207,23 +208,29 @@ def _calls(body: bytes) -> int:
     return 1 if found.batch is None else len(found.batch)
 
 
-async def _scheduled(ports: Ports, schedule: Mapping[str, object]) -> None:
-    """Publish what a schedule says, each time it says so, as Cloud Scheduler does."""
-    seconds = duration(schedule["every"]) / 1_000
-    data = msgspec.json.encode(schedule["data"])
-    while True:
-        await asyncio.sleep(seconds)
-        message = Message(id=uuid4().hex, type=str(schedule["type"]), source=SOURCE, time=ports.clock.now(), data=data)
-        with suppress(Unavailable):
-            await ports.bus.publish(str(schedule["topic"]), [message])
-
-
 @contextmanager
-def _started(name: str, function: Mapping[str, str], folder: Path) -> Iterator[Child]:
-    """A function's process, ended with the block."""
+def _started(functions: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[Sequence[Child]]:
+    """Each function's process, ended with the block."""
+    children: list[Child] = []
+    try:
+        for name, function in functions.items():
+            children.append(_start(name, function, folder / f"{name}.log"))
+        yield children
+    finally:
+        for child in children:
+            child.process.terminate()
+        ends = time.monotonic() + ENDED_WITHIN_S
+        for child in children:
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, ends - time.monotonic()))
+            with suppress(ProcessLookupError):
+                os.killpg(child.process.pid, signal.SIGKILL)  # the server's workers, too
+            child.process.wait()
+
+
+def _start(name: str, function: Mapping[str, str], log: Path) -> Child:
     with listening(0) as probe:
         port = probe.getsockname()[1]
-    log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 (our own program, on files of the project)
             [
@@ -239,14 +246,7 @@ def _started(name: str, function: Mapping[str, str], folder: Path) -> Iterator[C
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        yield Child(name, f"http://{HOST}:{port}", process, log)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDED_WITHIN_S)
-        process.kill()
-        process.wait()
+    return Child(name, f"http://{HOST}:{port}", process, log)
 
 
 async def _answers(child: Child) -> None:

@@ -1,7 +1,6 @@
 """Segue in one process on one address: the embedded platform, and in it the very functions that run in the cloud."""
 
 import asyncio
-import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -9,16 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import msgspec
 import uvloop
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator import catalog, functions
 from emulator.control import Control
+from emulator.schedules import keep
 from emulator.server import listening, serve
 from emulator.topology import function_of, topology
 from segue import entrypoint, failures, telemetry, wiring
@@ -27,7 +24,6 @@ from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
 from segue.adapters.web import WebHttp
 from segue.catalogs import Catalogs
-from segue.domain.errors import Unavailable
 from segue.domain.message import Tick
 from segue.domain.time import SECOND, duration
 from segue.ports import Clock, Message, Ports
@@ -38,8 +34,6 @@ LONGEST_INTERVAL = 5 * SECOND
 """A schedule's time comes round at least so often: nobody waits a minute for a tick at a laptop."""
 
 POLL_S = 0.01
-
-_logger = logging.getLogger(__name__)
 
 
 def run_embedded(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
@@ -91,7 +85,7 @@ async def embedded(
         await opened.push_to(host.deliver, host.bury)
         stack.push_async_callback(opened.stop_pushing)
         for schedule in topology()["schedules"].values():
-            stack.callback(asyncio.create_task(_keep(schedule, ports)).cancel)
+            stack.callback(asyncio.create_task(keep(schedule, ports, LONGEST_INTERVAL)).cancel)
         yield host
 
 
@@ -169,21 +163,3 @@ def _profile_secret(data: Path) -> str:
             os.fsync(new.fileno())
         written.replace(file)
     return file.read_text()
-
-
-async def _keep(schedule: Mapping[str, Any], ports: Ports) -> None:
-    """Publish a schedule's message whenever its time has come."""
-    interval = min(duration(schedule["every"]), LONGEST_INTERVAL) / SECOND
-    while True:
-        message = Message(
-            id=uuid4().hex,
-            type=schedule["type"],
-            source=schedule["source"],
-            time=ports.clock.now(),
-            data=msgspec.json.encode(schedule["data"]),
-        )
-        try:
-            await ports.bus.publish(schedule["topic"], [message])
-        except Unavailable as error:
-            _logger.warning("the schedule of %s: %s", schedule["topic"], error)
-        await ports.clock.sleep(interval)

@@ -66,11 +66,11 @@ def replay(file: Path, format_name: str | None, url: str, key: str, until: int |
 
     async def run() -> Report:
         async with Client.connected(url, secret_key=key) as client:
-            with _shown(file, format_name, dirt) as calls:
+            with reading(file, format_name, dirt) as calls:
                 return await replay_calls(client, calls, until)
 
     report = asyncio.run(run())
-    Console().print(_figures(file, report, dirt, time.perf_counter() - started))
+    show(Console(), file, report, dirt, time.perf_counter() - started)
 
 
 @click.command()
@@ -85,7 +85,7 @@ def fold(file: Path, catalog_folder: Path, format_name: str | None, until: int |
     """
     definitions = compiled(PublishedCatalog(0, catalog.load(catalog_folder)))
     dirt, refused = Dirt(), Counter[str]()
-    with _shown(file, format_name, dirt) as calls:
+    with reading(file, format_name, dirt) as calls:
         found = histories(calls, time.time_ns() // 1_000_000, definitions.catalog.settings.max_age, refused)
     folded = fold_histories(definitions.program, found, until)
     sys.stdout.buffer.writelines(membership_log.encoded(folded.log))
@@ -94,7 +94,7 @@ def fold(file: Path, catalog_folder: Path, format_name: str | None, until: int |
 
 
 @contextmanager
-def _shown(file: Path, format_name: str | None, dirt: Dirt) -> Iterator[Iterator[Call]]:
+def reading(file: Path, format_name: str | None, dirt: Dirt) -> Iterator[Iterator[Call]]:
     """The calls of a log, with a bar that shows at a terminal how much of the file is read."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -109,10 +109,10 @@ def _shown(file: Path, format_name: str | None, dirt: Dirt) -> Iterator[Iterator
         yield recording.calls(opened, file, format_name or recording.recognised(file), dirt)
 
 
-def _figures(file: Path, report: Report, dirt: Dirt, seconds: float) -> Table:
-    table = _counted({"ledger": report.ledger, "refused": report.refused, "dirt": dirt})
-    table.title = f"{file.name}: {report.sent:,} events in {seconds:.1f} s"
-    return table
+def show(console: Console, file: Path, report: Report, dirt: Dirt, seconds: float) -> None:
+    """What became of a log, for a reader."""
+    console.print(f"{file.name}: {report.sent:,} events in {seconds:.1f} s")
+    console.print(_counted({"ledger": report.ledger, "refused": report.refused, "dirt": dirt}))
 
 
 def _counted(sections: Mapping[str, Mapping[str, int]]) -> Table:

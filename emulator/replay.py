@@ -63,9 +63,11 @@ class Batch(msgspec.Struct):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a log: how many calls were sent, why calls were refused, and how the ledger grew."""
+    """What became of a log: how many calls were sent up to which instant, why some were refused, and how the
+    ledger grew."""
 
     sent: int
+    newest: int
     refused: Counter[str]
     ledger: dict[str, int]
 
@@ -92,7 +94,9 @@ async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -
     for record in await platform.failed():
         if record.id not in given_up_before:
             refused.update(failed.reasons(record))
-    return Report(sent=sent, refused=refused, ledger={name: after[name] - before[name] for name in after})
+    return Report(
+        sent=sent, newest=newest, refused=refused, ledger={name: after[name] - before[name] for name in after}
+    )
 
 
 def batches(calls: Iterable[Call], lateness: int) -> Iterator[Batch]:

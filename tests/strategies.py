@@ -4,6 +4,7 @@ Everything is drawn from a few names, a few values, and instants a few milliseco
 collisions and boundaries are the rule. Of each list of options the first is the simplest: counterexamples shrink to it.
 """
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ MAX_AGE: Final = 30 * DAY
 
 NAMES: Final = ("A", "B", "C")
 IDENTIFIED: Final = "Identified"
-SELECTED: Final = (*NAMES[:2], *NAMES[:2], *NAMES, IDENTIFIED, "*")
+SELECTED: Final = (*NAMES[:2], *NAMES[:2], *NAMES[:2], *NAMES, IDENTIFIED, "*")
 """Event names as conditions say them."""
 
 DURATIONS: Final = ("1ms", "2ms", "3ms", "4ms", "6ms", "9ms", "20ms", "1h", "3600002ms", "2h", "1d", "33d")
@@ -38,7 +39,7 @@ REACHING: Final = ("3600002ms", "3600006ms", "2h", "2h")
 TEXTS: Final = ("x", "y", "X", "caf\u00e9", "cafe\u0301", "")
 VERSIONS: Final = ("1.9.0", "1.10.0", "1.10.0-rc.1", "1.10.0+later")
 DATES: Final = ("2026-01-01", "2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00", 1_767_225_600_000)
-NUMBERS: Final = (0, 1, 1.0, 2, 3, -1, 0.1, 0.2, 0.3, 2.5, 0.0000015, 2.0000005)
+NUMBERS: Final = (0, 1, 1.0, 2, 3, -1, 0.1, 0.2, 0.3, 2.5, 0.0000015, 0.000002, 2.0000005)
 SCALARS: Final = (*TEXTS, *NUMBERS, True, False)
 PATHS: Final = ("k", "n", "tags", "version", "date", "deep.k", "items", "items.k")
 GROUPS: Final = ("k", "k", "tags", "n", "deep.k", "items.k")
@@ -63,6 +64,10 @@ class Choices:
         """A whole number, both ends included."""
         return least + self._draw(_index(most - least + 1))
 
+    def many(self, most: int) -> int:
+        """A whole number from one to `most`, large rather than small."""
+        return max(self.number(1, most), self.number(1, most))
+
     def seldom(self, times: int = 4) -> bool:
         """True about once in so many times."""
         return self._draw(_index(times)) == times - 1
@@ -81,9 +86,6 @@ def length(duration: str) -> int:
     units = {"ms": 1, "h": HOUR, "d": DAY}
     unit = duration.lstrip("0123456789")
     return int(duration.removesuffix(unit)) * units[unit]
-
-
-# What events and identifies carry
 
 
 def scalar(choices: Choices) -> Any:
@@ -105,7 +107,7 @@ def item(choices: Choices) -> Any:
 
 
 PROPERTIES: Final[dict[str, Callable[[Choices], Any]]] = {
-    "k": lambda choices: choices.one(("x", "y", "x", "y", "X", "caf\u00e9", "cafe\u0301", 1)),
+    "k": lambda choices: choices.one(("x", "y", "x", "y", "x", "X", "caf\u00e9", "cafe\u0301")),
     "n": lambda choices: choices.one(NUMBERS),
     "tags": lambda choices: choices.some(lambda inner: inner.one(("x", "y", "X", 1, 2.5, None)), 0, 3),
     "version": lambda choices: choices.one(VERSIONS),
@@ -118,11 +120,9 @@ PROPERTIES: Final[dict[str, Callable[[Choices], Any]]] = {
 
 def attributes(choices: Choices) -> dict[str, Any]:
     """Properties or traits: a few, mostly of the kind that their names promise."""
-    names = {choices.one(("k", "k", "n", "n", *PROPERTIES)) for _ in range(choices.number(0, 4))}
-    return {name: (anything if choices.seldom(8) else PROPERTIES[name])(choices) for name in sorted(names)}
-
-
-# Tests of a value
+    names = [name for name in ("k", "n", "tags") if not choices.seldom()]
+    names += [name for name in PROPERTIES if name not in ("k", "n", "tags") and choices.seldom()]
+    return {name: (anything if choices.seldom(12) else PROPERTIES[name])(choices) for name in names}
 
 
 def comparison(choices: Choices) -> Condition:
@@ -178,10 +178,10 @@ def element_test(choices: Choices) -> Condition:
 
 
 LITERAL_TESTS: Final = (scalar, comparison, amount, text_test, list_test, version_test, date_test, presence)
-VALUE_TESTS: Final = (*LITERAL_TESTS, reference)
+VALUE_TESTS: Final = (*LITERAL_TESTS, reference, reference)
 
 FITTING_TESTS: Final[dict[str, Sequence[Callable[[Choices], Any]]]] = {
-    "k": (lambda choices: choices.one(("x", "y")), text_test, list_test),
+    "k": (lambda choices: choices.one(("x", "y")), lambda _: "x", text_test, list_test),
     "n": (amount,),
     "tags": (lambda choices: choices.one(("x", "y")), list_test, text_test),
     "version": (version_test,),
@@ -195,7 +195,7 @@ def literal_test(choices: Choices) -> tuple[str, Any]:
     """A path, and a test of it that refers to nothing else."""
     if choices.seldom():
         return choices.one(PATHS), choices.made(LITERAL_TESTS)
-    path = choices.one(("k", "n", "tags", "version", "date"))
+    path = choices.one(("k", "k", "k", "n", "tags", "version", "date"))
     return path, choices.made(FITTING_TESTS[path])
 
 
@@ -210,9 +210,6 @@ def where_test(choices: Choices) -> tuple[str, Any]:
 def where(choices: Choices) -> Condition:
     """A `where` of one or two paths as a field, or none."""
     return {"where": dict(choices.some(where_test, 1, 2))} if choices.seldom(3) else {}
-
-
-# Conditions
 
 
 def window(choices: Choices) -> Condition:
@@ -261,7 +258,7 @@ def did(choices: Choices, window: Callable[[Choices], Condition] = window) -> Co
 
 def figure(choices: Choices) -> Condition:
     """An aggregate's figure and a test that suits it."""
-    name = choices.one(("distinct", "sum", "avg", "min", "max", "latest", "first"))
+    name = choices.one(("distinct", "sum", "avg", "min", "max", "latest", "first", "latest", "first"))
     if name in ("latest", "first"):
         path, test = literal_test(choices)
         return {name: path, "is": test}
@@ -288,8 +285,8 @@ def sequence(choices: Choices) -> Condition:
     steps: list[Condition] = []
     for _ in range(choices.number(2, 3)):
         step = {"did": choices.one(SELECTED), **where(choices)}
-        if steps and choices.seldom():
-            step["gap"] = choices.one(DURATIONS)
+        if steps and choices.seldom(2):
+            step["gap"] = choices.one(DURATIONS[:7])
         if steps and choices.seldom():
             step["without"] = choices.one(SELECTED)
         steps.append(step)
@@ -343,17 +340,17 @@ def trait(choices: Choices) -> Condition:
 
 Leaves = Sequence[Callable[[Choices], Condition]]
 
-FOCUSES: Final[dict[str, Leaves]] = {
-    "counts": (did,),
-    "figures": (aggregate, compare),
-    "orders": (sequence,),
-    "omissions": (absent,),
-    "traits": (trait, trait, did),
-    "together": (together, first_time),
-}
-"""Kinds that are worth a law's whole attention."""
+FAMILIES: Final[Sequence[Leaves]] = (
+    (did,),
+    (aggregate, aggregate, compare),
+    (sequence,),
+    (absent,),
+    (trait, trait, did),
+    (together, first_time),
+)
+"""Kinds that are worth a catalogue's whole attention."""
 
-LEAVES: Final = tuple(make for leaves in FOCUSES.values() for make in leaves)
+LEAVES: Final = tuple(make for leaves in FAMILIES for make in leaves)
 
 
 def condition(choices: Choices, leaves: Leaves, others: Sequence[str], depth: int = 2) -> Condition:
@@ -370,11 +367,12 @@ def condition(choices: Choices, leaves: Leaves, others: Sequence[str], depth: in
 
 
 @st.composite
-def definitions(draw: st.DrawFn, leaves: Leaves = LEAVES) -> Catalog:
-    """A catalogue of a few segments, later ones asking for earlier ones now and then."""
+def definitions(draw: st.DrawFn) -> Catalog:
+    """A catalogue of a few segments of any kind or of one family, later ones asking for earlier ones now and then."""
     choices = Choices(draw)
+    leaves = choices.one((LEAVES, *FAMILIES))
     catalog: Catalog = {}
-    for number in range(choices.number(1, 10)):
+    for number in range(choices.many(10)):
         definition: Condition = {"name": f"Segment {number}", "when": condition(choices, leaves, tuple(catalog))}
         if choices.seldom(2):
             definition["stays"] = choices.one((*DURATIONS, *REACHING))
@@ -393,9 +391,6 @@ def definitions_of_one_event(draw: st.DrawFn) -> Catalog:
         path, test = where_test(choices) if choices.seldom(2) else (choices.one(PATHS), choices.made(VALUE_TESTS))
         conditions.append(trait(choices) if choices.seldom(6) else {"did": "*", "where": {path: test}})
     return {f"segment-{number}": {"name": "It", "when": when} for number, when in enumerate(conditions)}
-
-
-# Histories
 
 
 @dataclass(frozen=True)
@@ -421,8 +416,8 @@ def histories(draw: st.DrawFn, limits: Limits = ENGINE_LIMITS, most: int = 20) -
     usual = choices.one(((0,), (0, 1, 2, 5), late, late, (max_age, max_age + 1)))
     delays = (0, choices.one(usual), choices.one(usual))
     events: list[Event] = []
-    for number in range(choices.number(1, most)):
-        name = choices.one((*NAMES[:2], *NAMES, IDENTIFIED))
+    for number in range(choices.many(most)):
+        name = choices.one((*NAMES[:2], *NAMES[:2], *NAMES, IDENTIFIED))
         occurred_at = START + choices.one(clusters) + choices.number(0, 12)
         carried = attributes(choices)
         event = Event(
@@ -456,6 +451,85 @@ class Step:
 
     events: tuple[Event, ...]
     at: int | None = None
+
+
+MINUTE: Final = 60_000
+SHOP: Final[dict[str, Sequence[dict[str, Any]]]] = {
+    "Product Viewed": [
+        {"product_id": 1, "category": "x", "on_sale": True},
+        {"product_id": 2, "category": "x", "on_sale": False},
+        {"product_id": 3, "category": "x", "on_sale": True},
+        {"product_id": 4, "category": "x", "on_sale": True},
+        {"product_id": 5, "category": "y"},
+    ],
+    "Product Added": [{"product_id": 1}],
+    "Video Content Playing": [{"progress": 0.76}, {"progress": 0.75}],
+    "Order Completed": [{"revenue": 200}, {"revenue": 300}, {"revenue": 100}, {"revenue": 199.99}, {}],
+    "Coupon Applied": [{}],
+    "Page Viewed": [{"name": "Home"}],
+    IDENTIFIED: [{}],
+}
+"""What happens in a shop, with the properties it happens with."""
+
+
+@st.composite
+def visits(draw: st.DrawFn) -> list[Event]:
+    """A shop visitor's events, apart by a moment or by what the shop's segments ask for, to the millisecond."""
+    choices = Choices(draw)
+    apart = (0, MINUTE, 0, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, DAY, 7 * DAY, 30 * DAY)
+    happened: list[Event] = []
+    occurred_at = START
+    for number in range(choices.many(24)):
+        name = choices.one(("Product Viewed", "Product Viewed", *SHOP))
+        occurred_at += max(0, choices.one(apart) + choices.number(-1, 1))
+        event = Event(
+            message_id=str(number),
+            name=name,
+            occurred_at=occurred_at,
+            received_at=occurred_at + choices.one((0, 0, 0, 1, MINUTE, LATENESS, LATENESS + MINUTE)),
+            properties=choices.one(SHOP[name]),
+        )
+        happened.append(event)
+    return happened
+
+
+@st.composite
+def floods(draw: st.DrawFn, messages: int) -> list[Step]:
+    """Messages of a hundred events each, of random shapes: bulky or small, alike or all different, dense or spread."""
+    source = random.Random(draw(st.integers(0, 2**32)))  # a drawn seed makes a flood that can be replayed
+    spacing, bulk = draw(st.sampled_from((1, 0, 1_000, HOUR))), draw(st.sampled_from((1, 30, 2_000)))
+    kinds = draw(st.sampled_from((2, 50, 10**6)))
+
+    def text() -> str:
+        return str(source.randrange(kinds)).zfill(bulk)
+
+    def carried() -> dict[str, Any]:
+        return {
+            "k": text(),
+            "n": source.choice((source.random(), source.randrange(kinds))),
+            "tags": [text() for _ in range(source.randrange(8))],
+            "deep": {"k": text()},
+            "items": [{"k": text(), "n": source.randrange(kinds)} for _ in range(source.randrange(4))],
+        }
+
+    steps: list[Step] = []
+    for number in range(messages):
+        received_at = START + number * 100 * spacing
+        happened: list[Event] = []
+        for part in range(100):
+            name = source.choice((*NAMES, IDENTIFIED))
+            attributes = carried()
+            event = Event(
+                message_id=f"{number}-{part}",
+                name=name,
+                occurred_at=received_at - source.choice((0, part * spacing, 2 * HOUR, source.randrange(MAX_AGE))),
+                received_at=received_at,
+                properties={} if name == IDENTIFIED else attributes,
+                traits=attributes if name == IDENTIFIED else {},
+            )
+            happened.append(event)
+        steps.append(Step(tuple(happened)))
+    return steps
 
 
 @st.composite

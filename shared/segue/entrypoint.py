@@ -78,7 +78,7 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
     except Exception as error:
         telemetry.note(
             "message_not_acknowledged",
-            "ERROR",
+            "WARNING" if isinstance(error, Unavailable) else "ERROR",
             function=function,
             message=request.headers.get("ce-id", ""),
             error=type(error).__name__,
@@ -108,7 +108,7 @@ def cloud_event(headers: Mapping[str, str], body: bytes) -> Message:
         if not headers.get(name):
             raise Invalid("is missing or empty", path=name)
     try:
-        event = from_http(headers, body, data_unmarshaller=bytes)
+        event = from_http(headers, body, data_unmarshaller=lambda data: data)
     except GenericException as error:
         raise Invalid(f"expected a CloudEvent: {error}") from None
     time = instant(event["time"])

@@ -20,8 +20,6 @@ EventName: TypeAlias = Literal[
     "message_acknowledged",
     "message_not_acknowledged",
     "message_recorded",
-    "message_redelivered",
-    "outbox_republished",
     "commit_conflicted",
     "snapshot_outdated",
     "delivery_made",

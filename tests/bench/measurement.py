@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+
+WIDTH = 160
+"""Characters of the table, at least."""
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +47,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def table(measurements: Iterable[Measurement]) -> Table:
     """All measurements for a reader."""
-    shown = Table("bench", "value", "unit", "reference", "ratio", "goal", "note", title="Measured")
+    shown = Table(
+        Column("bench", no_wrap=True), "value", "unit", "reference", "ratio", "goal", "note", title="Measured"
+    )
     for measured in measurements:
         shown.add_row(
             measured.bench,
@@ -59,7 +64,9 @@ def table(measurements: Iterable[Measurement]) -> Table:
 
 
 def show(measurements: Iterable[Measurement]) -> None:
-    Console().print(table(measurements))
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table(measurements))
 
 
 def _figure(value: float | None) -> str:

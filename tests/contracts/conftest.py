@@ -1,8 +1,9 @@
 """The platforms that the contract suite runs on, each new and empty for every test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,12 +19,10 @@ from segue.ports import Bus, Catalog, Message, Store
 from tests.contracts.receiver import Receiver, receiving
 
 TOPIC = "contract"
-TOPOLOGY = {
+TOPOLOGY: Mapping[str, Any] = {
     "topics": [TOPIC, "dead-letters"],
     "push": {
         "ack_deadline": "60s",
-        "minimum_backoff": "1s",
-        "maximum_backoff": "5s",
         "retention": "24h",
         "dead_letter": {"topic": "dead-letters", "after_attempts": 100},
     },

@@ -68,6 +68,14 @@ async def test_a_message_that_is_not_acknowledged_comes_again(platform: Platform
     assert {(pushed.id, pushed.body) for pushed in receiver.pushed} == {(each, each.encode()) for each in refusals}
 
 
+async def test_of_many_messages_refused_together_none_is_forgotten(platform: Platform, receiver: Receiver) -> None:
+    ids = [f"refused-{number}" for number in range(40)]
+    for each in ids:
+        receiver.answers[each] = [503] * 3
+    await platform.bus.publish(TOPIC, [message(each) for each in ids])
+    await receiver.until(lambda counts: all(counts[each] >= 4 for each in ids))
+
+
 async def test_other_messages_keep_flowing_while_one_fails(platform: Platform, receiver: Receiver) -> None:
     receiver.answers["failing"] = [503] * 1_000
     await platform.bus.publish(TOPIC, [message("failing")])

@@ -6,7 +6,7 @@ from emulator.google_emulators import GoogleEmulators
 from segue.adapters.google import admin
 from segue.adapters.google.platform import GooglePlatform
 from segue.ports import Message
-from tests.contracts.conftest import TOPOLOGY
+from tests.contracts.conftest import TOPOLOGY, UNHURRIED_S
 from tests.contracts.receiver import receiving
 
 pytestmark = pytest.mark.google
@@ -19,7 +19,7 @@ def message(identifier: str) -> Message:
 async def test_creating_it_again_moves_the_subscriptions_to_their_new_addresses(
     emulators: GoogleEmulators, project: str
 ) -> None:
-    google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
+    google = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=UNHURRIED_S)
     async with receiving() as old, receiving() as new:
         for receiver in (old, new):
             endpoints = admin.Endpoints(functions={"receiver": receiver.url}, archives={})
@@ -42,7 +42,7 @@ async def test_each_destination_has_a_topic_and_a_subscription_of_its_own(
             },
         },
     }
-    google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
+    google = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=UNHURRIED_S)
     async with receiving() as receiver:
         endpoints = admin.Endpoints(functions={"receiver": receiver.url}, archives={})
         await admin.create(project, topology, endpoints, ["crm", "mail"], environment=emulators.environment)
@@ -62,7 +62,7 @@ async def test_an_archive_is_pushed_to_where_it_has_an_address_and_left_out_othe
             "left-out": {"topic": "contract", "archive": "elsewhere"},
         },
     }
-    google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
+    google = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=UNHURRIED_S)
     async with receiving() as archive:
         endpoints = admin.Endpoints(functions={}, archives={"events": archive.url})
         await admin.create(project, topology, endpoints, environment=emulators.environment)
@@ -74,13 +74,13 @@ async def test_an_archive_is_pushed_to_where_it_has_an_address_and_left_out_othe
 async def test_what_is_never_acknowledged_becomes_a_dead_letter_in_the_end(
     emulators: GoogleEmulators, project: str
 ) -> None:
-    push = {**TOPOLOGY["push"], "dead_letter": {"topic": "dead-letters", "after_attempts": 5}, "maximum_backoff": "1s"}
+    push = {**TOPOLOGY["push"], "dead_letter": {"topic": "dead-letters", "after_attempts": 5}}
     subscriptions = {
         "contract-receiver": {"topic": "contract", "function": "receiver"},
         "dead-letters-archive": {"topic": "dead-letters", "archive": "dead-letters"},
     }
     topology = {**TOPOLOGY, "push": push, "subscriptions": subscriptions}
-    google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
+    google = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=UNHURRIED_S)
     async with receiving() as receiver, receiving() as dead_letters:
         receiver.answers["poison"] = [500] * 100
         endpoints = admin.Endpoints(functions={"receiver": receiver.url}, archives={"dead-letters": dead_letters.url})

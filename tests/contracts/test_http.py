@@ -189,7 +189,10 @@ async def test_a_header_that_would_split_the_request_is_refused() -> None:
 class Destination:
     """A real receiver with its faults, each under its own path."""
 
+    url: str
+
     def __init__(self) -> None:
+        self.url = ""
         self.received: list[tuple[str, dict[str, str], bytes]] = []
         self.app = Starlette(routes=[Route("/{what}", self.take, methods=["POST", "GET"])])
 

@@ -14,7 +14,13 @@ NOW = 1_715_342_400_000
 
 
 def reading(call: Any, **changes: Any) -> Reading:
-    arrived = {"source": "shop", "trusted": True, "imported": False, "received_at": NOW, "max_age": 30 * DAY}
+    arrived: dict[str, Any] = {
+        "source": "shop",
+        "trusted": True,
+        "imported": False,
+        "received_at": NOW,
+        "max_age": 30 * DAY,
+    }
     return read(call, Reception(**(arrived | changes)))
 
 

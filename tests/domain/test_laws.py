@@ -1,27 +1,38 @@
 """The engine's laws: what it answers is what the naive oracle says, whatever the order, and always within bounds."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 
-import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from segue.domain import rules
 from segue.domain.event import Event
 from tests.engine import Engine, covers
 from tests.oracle import Oracle
 from tests.strategies import (
-    FOCUSES,
-    LEAVES,
     Catalog,
     Step,
     definitions,
     definitions_of_one_event,
     events,
+    floods,
     histories,
     in_order,
     orders,
+    visits,
 )
+
+STATE_LIMIT = 256 * 1024
+SHIPPED = Path(__file__).parents[2] / "infra" / "catalog" / "segments.yaml"
+FIRST_CATALOG: Catalog = YAML(typ="safe", pure=True).load(SHIPPED)["segments"]
+
+SEARCHING = settings(max_examples=settings().max_examples * 2)
+"""For the laws that find what the others only confirm."""
+SELDOM = settings(max_examples=settings().max_examples // 20)
+"""For an example as long as many."""
 
 
 def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State, list[Event]]]:
@@ -29,8 +40,8 @@ def folded(engine: Engine, steps: Iterable[Step]) -> Iterator[tuple[rules.State,
     state, processed = rules.empty(), list[Event]()
     for step in steps:
         state = rules.fold(engine.program, state, step.events, at=step.at)
-        processed = [*processed, *step.events]
-        yield state, processed
+        processed += step.events
+        yield state, list(processed)
 
 
 def answers(engine: Engine, state: rules.State, instants: Iterable[int]) -> dict[int, set[str]]:
@@ -49,6 +60,11 @@ def edges(breakpoints: Iterable[int], start: int) -> list[int]:
     return sorted({start, *(instant for instant in beside if instant > start)})
 
 
+def happened(number: int, at: int) -> Event:
+    """An A, received when it occurred."""
+    return Event(message_id=str(number), name="A", occurred_at=at, received_at=at)
+
+
 def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[tuple[str, int]]:
     """Every transition that the truth makes, with its instant."""
     truth, found = False, []
@@ -59,12 +75,22 @@ def changes(breakpoints: Iterable[int], member: Callable[[int], bool]) -> list[t
     return found
 
 
-@pytest.mark.parametrize("focus", ["any kind", *FOCUSES])
-@given(st.data(), histories())
+def check_announcements(catalog: Catalog, history: list[Event]) -> None:
+    """What the engine announces, the messages coming in order, is every change of the oracle's answer, and no other."""
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
+    received = {event.received_at for event in history}
+    end = max(received.union(*(visitor.breakpoints(segment) for segment in catalog))) + 1
+    *_, (state, _) = folded(engine, [*in_order(history), Step((), end)])
+    for segment in catalog.keys() - engine.timeline(state, end).approximate:
+        announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
+        assert announced == changes(visitor.breakpoints(segment), partial(visitor.member, segment)), segment
+
+
+@SEARCHING
+@given(st.data(), definitions(), histories())
 def test_truth_at_every_edge_in_the_end_and_at_some_message_before(
-    focus: str, data: st.DataObject, history: list[Event]
+    data: st.DataObject, catalog: Catalog, history: list[Event]
 ) -> None:
-    catalog = data.draw(definitions(FOCUSES.get(focus, LEAVES)))
     engine, oracle = Engine(catalog), Oracle(catalog)
     states = list(folded(engine, data.draw(orders(history))))
     for state, processed in (states[data.draw(st.integers(0, len(states) - 1))], states[-1]):
@@ -85,17 +111,15 @@ def test_truth_of_any_operator_on_any_value(catalog: Catalog, event: Event) -> N
     assert said == {segment for segment in catalog if visitor.member(segment, event.received_at)}
 
 
+@SEARCHING
 @given(definitions(), histories())
 def test_transitions_are_announced_exactly_where_the_truth_changes(catalog: Catalog, history: list[Event]) -> None:
-    engine, visitor = Engine(catalog), Oracle(catalog).visitor(history)
-    received = {event.received_at for event in history}
-    end = max(received.union(*(visitor.breakpoints(segment) for segment in catalog))) + 1
-    *_, (state, _) = folded(engine, [*in_order(history), Step((), end)])
-    exact = catalog.keys() - engine.timeline(state, end).approximate
-    for segment in exact:
-        announced = [(each.transition, each.at) for each in state.pending if each.segment == segment]
-        breakpoints = visitor.breakpoints(segment)
-        assert announced == changes(breakpoints, lambda at, asked=segment: visitor.member(asked, at)), segment
+    check_announcements(catalog, history)
+
+
+@given(visits())
+def test_the_first_catalogue_is_announced_exactly_where_its_truth_changes(history: list[Event]) -> None:
+    check_announcements(FIRST_CATALOG, history)
 
 
 @given(st.data(), definitions(), histories())
@@ -123,6 +147,19 @@ def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(
             assert members(timeline, at) == members(evaluated, at)
 
 
+def test_a_timeline_of_many_steps_is_exact_up_to_where_it_says() -> None:
+    """Each A is a pulse of one millisecond, ten seconds later: more steps than one timeline holds."""
+    events = [happened(number, at=2 * number) for number in range(100)]
+    catalog = {"it": {"name": "It", "when": {"did": "A", "ago": ["10001ms", "10000ms"]}}}
+    engine, visitor = Engine(catalog), Oracle(catalog).visitor(events)
+    *_, (state, _) = folded(engine, in_order(events))
+    timeline = engine.timeline(state, state.instant)
+    assert timeline.known_until is not None
+    for at in edges(visitor.breakpoints("it"), state.instant):
+        assert at >= timeline.known_until or covers(timeline, "it", at) is visitor.member("it", at)
+        assert covers(engine.timeline(state, at), "it", at) is visitor.member("it", at)
+
+
 @given(st.data(), definitions(), histories())
 def test_the_same_log_gives_the_same_state_and_transitions_however_often_it_is_stored(
     data: st.DataObject, catalog: Catalog, history: list[Event]
@@ -137,3 +174,16 @@ def test_the_same_log_gives_the_same_state_and_transitions_however_often_it_is_s
     assert rules.canonical(stored) == rules.canonical(kept)
     assert stored.pending == kept.pending
     assert engine.timeline(stored, stored.instant) == engine.timeline(kept, kept.instant)
+
+
+@given(definitions(), floods(messages=2))
+def test_a_flood_of_anything_leaves_the_state_within_bounds(catalog: Catalog, flood: list[Step]) -> None:
+    engine = Engine(catalog)
+    assert all(len(rules.encode(rules.drained(state))) <= STATE_LIMIT for state, _ in folded(engine, flood))
+
+
+@SELDOM
+@given(definitions(), floods(messages=10))
+def test_a_long_flood_leaves_the_state_within_bounds(catalog: Catalog, flood: list[Step]) -> None:
+    *_, (state, _) = folded(Engine(catalog), flood)
+    assert len(rules.encode(rules.drained(state))) <= STATE_LIMIT

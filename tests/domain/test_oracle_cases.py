@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import given, settings
 
 from segue.domain.event import Event
 from tests.engine import Engine
-from tests.oracle import Oracle
+from tests.oracle import Oracle, Visitor
+from tests.strategies import START, Catalog, Limits, definitions, histories, length
+
+SMALL = Limits(lateness=6, max_age=25, apart=9, copied_within=12)
+"""Limits so near that every millisecond can be asked for."""
 
 CASES = Path(__file__).parent.parent / "cases"
 
@@ -100,3 +105,25 @@ def test_a_timeline_is_true_where_its_case_says(evaluator: MakesEvaluator, case:
     events = [happened(number, event) for number, event in enumerate(case["events"])]
     answers = [[at, asked.member(events, "it", instant(at))] for at, _ in case["answers"]]
     assert answers == case["answers"], "\n".join(["", *case.get("picture", [])])
+
+
+@settings(max_examples=settings().max_examples // 10)
+@given(definitions(), histories(SMALL))
+def test_the_oracle_looks_at_every_instant_at_which_something_changes(catalog: Catalog, history: list[Event]) -> None:
+    """Asked at every millisecond of its own past, it would say the same."""
+    visitor = Oracle(catalog, lateness=SMALL.lateness, max_age=SMALL.max_age).visitor(history)
+    for segment, definition in catalog.items():
+        truth = {at: visitor.member(segment, at) for at in range(START - 5, START + 60)}
+        changed = {at for at in truth if truth[at] is not truth.get(at - 1, False)}
+        assert changed <= visitor.breakpoints(segment)
+        memory = length(definition.get("stays", "0ms"))
+        for at in range(START, START + 60, 7) if memory < 30 else ():
+            assert truth[at] is any(remembered(visitor, segment, moment, at) for moment in range(at - memory, at + 1))
+
+
+def remembered(visitor: Visitor, segment: str, moment: int, at: int) -> bool:
+    """Whether `when` was true at the moment, and `until` at no moment since."""
+    forgotten = "until" in visitor.oracle.catalog[segment] and any(
+        visitor.holds(segment, "until", later, at) for later in range(moment, at + 1)
+    )
+    return visitor.holds(segment, "when", moment, at) and not forgotten

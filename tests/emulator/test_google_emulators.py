@@ -9,7 +9,7 @@ from segue.adapters.google import admin
 from segue.adapters.google.platform import GooglePlatform
 from segue.domain.errors import Unavailable
 from segue.ports import ABSENT, Message, Write
-from tests.contracts.conftest import TOPIC, TOPOLOGY
+from tests.contracts.conftest import TOPIC, TOPOLOGY, UNHURRIED_S
 
 NO_RECEIVER = admin.Endpoints(functions={"receiver": "http://127.0.0.1:9/"}, archives={})
 
@@ -24,14 +24,14 @@ async def test_they_answer_within_the_block_and_keep_nothing_after_it(project: s
     message = Message(id="1", type="segue.test", source="//segue/tests", time=0, data=b"{}")
     with google_emulators() as first:
         ports = {"firestore_port": first.firestore.port, "pubsub_port": first.pubsub.port}
-        google = GooglePlatform.open(project, "catalog", environment=first.environment)
+        google = GooglePlatform.open(project, "catalog", environment=first.environment, deadline_s=UNHURRIED_S)
         await admin.create(project, TOPOLOGY, NO_RECEIVER, environment=first.environment)
         await google.bus.publish(TOPIC, [message])
         await google.store.commit([Write(path="states/a", data=b"lost", expects=ABSENT)])
     assert not any(accepts_connections(port) for port in ports.values())
     with google_emulators(**ports) as second:
         assert second.environment == first.environment
-        reopened = GooglePlatform.open(project, "catalog", environment=second.environment)
+        reopened = GooglePlatform.open(project, "catalog", environment=second.environment, deadline_s=UNHURRIED_S)
         assert await reopened.store.get("states/a") is None
         with pytest.raises(Unavailable):
             await reopened.bus.publish(TOPIC, [message])

@@ -219,6 +219,8 @@ NAMES = (
     Case("51 a context that is text", 400, whole(call(context="page"))),
 )
 
+NO_IDS: tuple[Any, ...] = (True, False, [], {}, ["a"])
+
 IDS = (
     Case("52 no id", 400, whole(call(anonymousId=...))),
     *(Case(f"52 the id {id_!r}", 400, whole(call(anonymousId=id_, userId=id_))) for id_ in ("", " ", "\t\n", None)),
@@ -227,7 +229,7 @@ IDS = (
         for id_ in ("null", "undefined", "anonymous", "guest", "0", 0, "[object Object]", "NaN", "true", "UNDEFINED")
     ),
     Case("53 an illegal user id beside a good anonymous one", 200, whole(call(userId="undefined"))),
-    *(Case(f"53 the id {id_!r}", 400, whole(call(anonymousId=id_))) for id_ in (True, False, [], {}, ["a"])),
+    *(Case(f"53 the id {id_!r}", 400, whole(call(anonymousId=id_))) for id_ in NO_IDS),
     *(
         Case(f"54 the id {id_!r}", 200, whole(call(anonymousId=id_)))
         for id_ in (
@@ -252,14 +254,13 @@ IDS = (
     Case("60 alias", 404, whole(call(previousId="visitor-2")), path="/v1/alias"),
 )
 
+TIMESTAMPS: tuple[Any, ...] = (
+    *(..., None, "", 0, -1, 1_715_342_400, 1e308, True, [], {}, "9999-12-31T23:59:59Z", "2024-02-30", "soon"),
+    *("2024-05-10T12:00:00", "2024-05-10", "x" * 10_000, 2**63 - 1, "+275760-09-13T00:00:00.000Z"),
+)
+
 EVENTS = (
-    *(
-        Case(f"63 the timestamp {timestamp!r}", 200, whole(call(timestamp=timestamp)))
-        for timestamp in (
-            *(..., None, "", 0, -1, 1_715_342_400, 1e308, True, [], {}, "9999-12-31T23:59:59Z", "2024-02-30", "soon"),
-            *("2024-05-10T12:00:00", "2024-05-10", "x" * 10_000, 2**63 - 1, "+275760-09-13T00:00:00.000Z"),
-        )
-    ),
+    *(Case(f"63 the timestamp {timestamp!r}", 200, whole(call(timestamp=timestamp))) for timestamp in TIMESTAMPS),
     Case("65 the same message id with another body", 200, whole(call(properties={"a": 2}))),
     Case(
         "66 numbers that are none, or hardly",

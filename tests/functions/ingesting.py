@@ -41,12 +41,13 @@ class Ingest:
         self.clock = clock
         self._embedded = embedded
         self._seen = 0
-        transport = httpx.ASGITransport(self.app, client=("198.51.100.7", 50_000))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(self.app, client=("198.51.100.7", 50_000))
         self.http = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     async def post(self, path: str, body: Any, key: str | None = WRITE_KEY, **headers: str) -> httpx.Response:
         """Send JSON, with the key as Basic user name."""
-        return await self.http.post(path, json=body, auth=(key, "") if key is not None else None, headers=headers)
+        auth = httpx.USE_CLIENT_DEFAULT if key is None else httpx.BasicAuth(key, "")
+        return await self.http.post(path, json=body, auth=auth, headers=headers)
 
     async def answer(self, case: Case) -> httpx.Response:
         """What is answered to a case."""

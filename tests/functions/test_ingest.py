@@ -281,7 +281,7 @@ async def test_an_import_is_not_held_to_the_rate_of_the_write_key(tmp_path: Path
 
 
 async def sent_from(ingest: Ingest, address: str) -> int:
-    transport = httpx.ASGITransport(ingest.app, client=(address, 50_000))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(ingest.app, client=(address, 50_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         return (await http.post("/v1/track", json=track(), auth=(WRITE_KEY, ""))).status_code
 

@@ -25,7 +25,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inge
     """Ingest as Cloud Run runs it, at a port of its own; its client goes there."""
     async with ingesting(tmp_path_factory.mktemp("ingest")) as ingest:
         wiring.use(ingest.platform)
-        app = create_asgi_app("ingest", str(ROOT / "functions" / "ingest" / "main.py"), "http")
+        app = create_asgi_app("ingest", str(ROOT / "functions" / "ingest" / "main.py"), "http")  # type: ignore[no-untyped-call]
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", http="httptools", lifespan="off"))
         listening = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve([listening]))

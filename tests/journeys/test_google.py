@@ -41,7 +41,7 @@ async def test_an_event_goes_in_and_a_segment_and_a_decision_come_out(tmp_path: 
             await client.settle()
             log = await client.memberships()
             ledger = await client.ledger()
-    assert decided["slots"]["homepage-hero"]["variant"] == "welcome"
+    assert decided["homepage-hero"]["variant"] == "welcome"
     assert [segment["id"] for segment in answer["segments"]] == ["completed-buyer", "new-visitor"]
     assert [(line.segment, line.transition) for line in log] == [
         ("completed-buyer", "entered"),

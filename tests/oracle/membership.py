@@ -237,7 +237,7 @@ def reach(definition: Definition) -> Reach:
     begins = (instant(node["since"]) for node in found if "since" in node)
     return Reach(
         spans=frozenset({0, *spans}),
-        instants=frozenset(int(begin) for begin in begins if begin is not None),
+        instants=frozenset(begin for begin in begins if begin is not None),
         calendars=[node for node in found if "period" in node],
         clocks=[node["time"] for node in found if "time" in node],
         dates=[node for node in found if "date" in node],

@@ -109,7 +109,8 @@ def passes(test: Any, value: Any, root: Any) -> bool:
     if operator == "exists":
         return True
     if operator == "any":
-        return any(where_holds(operand, element) for element in elements(value) if isinstance(element, dict))
+        objects = [element for element in value if isinstance(element, dict)] if isinstance(value, list) else []
+        return any(where_holds(operand, element) for element in objects)
     literals = [operand]
     if isinstance(operand, dict):
         referred = look_up(root, operand["ref"])

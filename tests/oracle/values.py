@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from math import floor
 from typing import Any, Final, TypeGuard
 
 MISSING: Final[Any] = object()
@@ -21,10 +22,10 @@ def duration(text: str) -> int:
     return int(text.removesuffix(unit)) * UNITS[unit]
 
 
-def instant(value: object) -> Fraction | None:
-    """Epoch milliseconds of ISO 8601 text (no zone is UTC, a bare date its midnight) or a number; else None."""
+def instant(value: object) -> int | None:
+    """Whole epoch milliseconds of ISO 8601 text (no zone is UTC, a bare date its midnight) or a number; else None."""
     if is_number(value):
-        return Fraction(value)
+        return floor(value)
     if not isinstance(value, str):
         return None
     try:
@@ -32,7 +33,7 @@ def instant(value: object) -> Fraction | None:
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Fraction((moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1), 1_000)
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 def is_number(value: object) -> TypeGuard[Number]:
@@ -50,12 +51,20 @@ def look_up(root: Any, path: str) -> Any:
 def spread(root: Any, path: str) -> Iterator[Any]:
     """Every value the path leads to where arrays stand for each of their elements, as `same` reads it."""
     name, _, rest = path.partition(".")
-    value = root.get(name) if isinstance(root, dict) else None
-    for element in value if isinstance(value, list) else [value]:
+    for value in flat(root.get(name) if isinstance(root, dict) else None):
         if rest:
-            yield from spread(element, rest)
-        elif element is not None:
-            yield element
+            yield from spread(value, rest)
+        elif value is not None:
+            yield value
+
+
+def flat(value: Any) -> Iterator[Any]:
+    """The value, or an array's elements, however deep."""
+    if not isinstance(value, list):
+        yield value
+    else:
+        for element in value:
+            yield from flat(element)
 
 
 def elements(value: Any) -> list[Any]:

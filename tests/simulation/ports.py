@@ -110,7 +110,7 @@ class SimulatedStore:
         return keys
 
     async def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
-        raise NotImplementedError(f"no function scans {collection}")
+        raise AssertionError(f"no function scans {collection}")
         yield
 
     async def _call(self, name: str, effect: Callable[[], Any], risk: float = 1.0) -> Any:
@@ -141,7 +141,7 @@ class SimulatedCatalog:
         return found
 
     async def publish(self, data: bytes) -> PublishedCatalog:
-        raise NotImplementedError(f"no function publishes a catalogue ({len(data)} bytes)")
+        raise AssertionError(f"no function publishes a catalogue ({len(data)} bytes)")
 
 
 class SimulatedHttp:
@@ -178,14 +178,14 @@ class SimulatedClock:
 
 class NoArchive:
     async def append(self, topic: str, messages: Sequence[Message]) -> None:
-        raise NotImplementedError(f"no function archives {len(messages)} messages of {topic}")
+        raise AssertionError(f"no function archives {len(messages)} messages of {topic}")
 
     async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
-        raise NotImplementedError(f"no function of the simulation asks for sizes at {at}")
+        raise AssertionError(f"no function of the simulation asks for sizes at {at}")
 
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
-        raise NotImplementedError(f"no function of the simulation asks for {message_ids} of {key}")
+        raise AssertionError(f"no function of the simulation asks for {message_ids} of {key}")
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
-        raise NotImplementedError(f"no function reads {topic}")
+        raise AssertionError(f"no function reads {topic}")
         yield

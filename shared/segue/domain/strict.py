@@ -24,7 +24,7 @@ def decode(data: bytes, kind: type[Value]) -> Value:
         value = msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"expected JSON: {error}") from None
     except RecursionError:
         raise Invalid("expected JSON of sensible depth, found too many levels") from None

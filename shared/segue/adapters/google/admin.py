@@ -1,6 +1,8 @@
 """Creates the topology's topics and push subscriptions; again after the emulator was restarted, as it keeps none.
 
-In the cloud Terraform creates them from the same file, with the archives as BigQuery subscriptions.
+In the cloud Terraform creates them from the same file, with the archives as BigQuery subscriptions and with the retry
+policy. That is left out here: the emulator tries again after a second of its own accord, and with a policy (1 to 1 s,
+2 to 2 s and 1 to 60 s were tried) it forgets messages that are refused together, 40 of 40 in three rounds of refusals.
 """
 
 import os
@@ -14,7 +16,6 @@ from google.protobuf.field_mask_pb2 import FieldMask  # type: ignore[import-unty
 from google.pubsub_v1 import (
     DeadLetterPolicy,
     PushConfig,
-    RetryPolicy,
     Subscription,
     Topic,
     UpdateSubscriptionRequest,
@@ -27,7 +28,6 @@ _DEADLINE_S = 30.0
 _CHANGEABLE = [
     "push_config",
     "ack_deadline_seconds",
-    "retry_policy",
     "dead_letter_policy",
     "message_retention_duration",
 ]
@@ -93,10 +93,6 @@ class _Project:
             push_config=_unwrapped(endpoint),
             ack_deadline_seconds=duration(wanted["ack_deadline"]) // 1000,
             message_retention_duration=_duration(wanted["retention"]),
-            retry_policy=RetryPolicy(
-                minimum_backoff=_duration(wanted["minimum_backoff"]),
-                maximum_backoff=_duration(wanted["maximum_backoff"]),
-            ),
             dead_letter_policy=DeadLetterPolicy(
                 dead_letter_topic=self._topic(wanted["dead_letter"]["topic"]),
                 max_delivery_attempts=wanted["dead_letter"]["after_attempts"],

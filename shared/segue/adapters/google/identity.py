@@ -58,7 +58,8 @@ class PushIdentity:
         if scheme.lower() != "bearer":
             raise Unauthorized("expected a token of the push account")
         claims = await self._verified(token)
-        if claims.get("iss") not in ISSUERS or claims.get("email") != self._account or not claims.get("email_verified"):
+        named = claims.get("email") == self._account and claims.get("email_verified") is True
+        if not named or claims.get("iss") not in ISSUERS:
             raise Unauthorized("expected a token of the push account")
 
     async def _verified(self, token: str) -> Mapping[str, Any]:

@@ -1,0 +1,33 @@
+"""The topology's schedules on this machine, as Cloud Scheduler keeps them in the cloud."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from segue.domain.errors import Unavailable
+from segue.domain.time import SECOND, duration
+from segue.ports import Message, Ports
+
+_logger = logging.getLogger(__name__)
+
+
+async def keep(schedule: Mapping[str, Any], ports: Ports, longest_interval: int | None = None) -> None:
+    """Publish a schedule's message whenever its time has come, and at least every so many ms."""
+    every = duration(schedule["every"])
+    interval = min(every, longest_interval or every) / SECOND
+    while True:
+        message = Message(
+            id=uuid4().hex,
+            type=schedule["type"],
+            source=schedule["source"],
+            time=ports.clock.now(),
+            data=msgspec.json.encode(schedule["data"]),
+        )
+        try:
+            await ports.bus.publish(schedule["topic"], [message])
+        except Unavailable as error:
+            _logger.warning("the schedule of %s: %s", schedule["topic"], error)
+        await ports.clock.sleep(interval)

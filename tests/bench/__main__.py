@@ -1,0 +1,34 @@
+"""`make bench`: each measurement one line of JSON, and a table for people last. `ONLY=name` runs one."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from tests.bench import evaluator, google, http, pipeline, store_ops
+from tests.bench.measurement import Measurement, show
+
+BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
+    **evaluator.BENCHES,
+    **http.BENCHES,
+    **pipeline.BENCHES,
+    **google.BENCHES,
+    **store_ops.BENCHES,
+}
+
+
+def main(only: str) -> int:
+    """The status: 2 for a name that no benchmark has."""
+    if only and only not in BENCHES:
+        print(f"ONLY={only}: expected one of {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    measured: list[Measurement] = []
+    for name in [only] if only else BENCHES:
+        for measurement in BENCHES[name]():
+            print(measurement.line(), flush=True)
+            measured.append(measurement)
+    show(measured)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ.get("ONLY", "")))

@@ -1,0 +1,80 @@
+"""The environment is read once, and what is missing or broken in it is one clear error."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from segue.domain.errors import Invalid
+from segue.settings import Settings
+
+LEAST = {"SEGUE_PROFILE_SECRET": "sixteen bytes or more"}
+GOOGLE = LEAST | {"SEGUE_PLATFORM": "google", "SEGUE_PROJECT": "shop-1"}
+
+
+def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
+    settings = Settings.from_environment(LEAST)
+    assert settings.platform == "embedded"
+    assert settings.data == Path(".segue")
+    assert settings.webhook_secrets == {}
+    assert not settings.allow_private_destinations
+
+
+def test_everything_can_be_said() -> None:
+    settings = Settings.from_environment(
+        GOOGLE
+        | {
+            "SEGUE_DATA": "/data",
+            "SEGUE_CATALOG_DATABASE": "definitions",
+            "SEGUE_PUSH_AUDIENCE": "https://segue.example",
+            "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com",
+            "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
+            "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
+        }
+    )
+    assert (settings.platform, settings.project, settings.data) == ("google", "shop-1", Path("/data"))
+    assert settings.catalog_database == "definitions"
+    assert settings.push_audience == "https://segue.example"
+    assert settings.push_account == "push@shop-1.iam.gserviceaccount.com"
+    assert settings.webhook_secrets == {"hook": "s3cret"}
+    assert settings.allow_private_destinations
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ({}, "SEGUE_PROFILE_SECRET"),
+        ({"SEGUE_PROFILE_SECRET": ""}, "SEGUE_PROFILE_SECRET"),
+        ({"SEGUE_PROFILE_SECRET": "fifteen bytes.."}, "SEGUE_PROFILE_SECRET"),
+        (LEAST | {"SEGUE_PLATFORM": "amazon"}, "SEGUE_PLATFORM"),
+        (LEAST | {"SEGUE_PLATFORM": "google"}, "SEGUE_PROJECT"),
+        (LEAST | {"SEGUE_PUSH_AUDIENCE": "https://segue.example"}, "SEGUE_PUSH_ACCOUNT"),
+        (LEAST | {"SEGUE_PUSH_ACCOUNT": "push@shop-1"}, "SEGUE_PUSH_AUDIENCE"),
+        (LEAST | {"SEGUE_WEBHOOK_SECRETS": "{"}, "SEGUE_WEBHOOK_SECRETS"),
+        (LEAST | {"SEGUE_WEBHOOK_SECRETS": '{"hook": 5}'}, "SEGUE_WEBHOOK_SECRETS"),
+        (LEAST | {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "yes"}, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
+        (GOOGLE | {"K_SERVICE": "ingest", "FIRESTORE_EMULATOR_HOST": "localhost:1"}, "FIRESTORE_EMULATOR_HOST"),
+        (GOOGLE | {"K_SERVICE": "ingest", "PUBSUB_EMULATOR_HOST": ""}, "PUBSUB_EMULATOR_HOST"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_variable_that_is_missing_or_broken_is_named(environment: Mapping[str, str], variable: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        Settings.from_environment(environment)
+    assert refused.value.path == variable
+
+
+def test_emulators_are_for_laptops() -> None:
+    assert Settings.from_environment(GOOGLE | {"FIRESTORE_EMULATOR_HOST": "localhost:1"}).project == "shop-1"
+
+
+def test_no_secret_is_shown() -> None:
+    settings = Settings.from_environment(LEAST | {"SEGUE_WEBHOOK_SECRETS": '{"hook": "a signing key"}'})
+    assert "sixteen" not in f"{settings!r} {settings}"
+    assert "signing" not in f"{settings!r} {settings}"
+
+
+def test_no_error_shows_a_secret() -> None:
+    with pytest.raises(Invalid) as refused:
+        Settings.from_environment({"SEGUE_PROFILE_SECRET": "too short"})
+    assert "too short" not in str(refused.value)

@@ -1,0 +1,55 @@
+"""A log line is one JSON object of allowed fields, in which nobody can be recognised and nothing can be forged."""
+
+import json
+import logging
+
+import pytest
+
+from segue import telemetry
+from segue.telemetry import note
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, logger="segue")
+    return caplog
+
+
+def test_an_event_is_one_json_object_on_one_line(lines: pytest.LogCaptureFixture) -> None:
+    note("message_recorded", "WARNING", function="evaluate", error="a\r\nforged: line\x1b[31m\u2028", attempt=2)
+    (line,) = lines.messages
+    assert "\n" not in line
+    assert "\r" not in line
+    assert "\x1b" not in line
+    assert json.loads(line) == {
+        "severity": "WARNING",
+        "event": "message_recorded",
+        "function": "evaluate",
+        "error": "a\r\nforged: line\x1b[31m\u2028",
+        "attempt": 2,
+    }
+
+
+def test_ids_are_shown_as_hashes_alone(lines: pytest.LogCaptureFixture) -> None:
+    note("message_recorded", message="ada@example.com", key="ada@example.com")
+    assert "ada" not in lines.text
+    line = json.loads(lines.messages[0])
+    assert line["message"] == line["key"] != ""
+
+
+def test_a_field_that_is_not_allowed_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        note("message_recorded", "ERROR", body="what a visitor sent")
+
+
+def test_a_long_text_is_cut(lines: pytest.LogCaptureFixture) -> None:
+    note("message_recorded", error="x" * 10_000)
+    assert len(lines.messages[0]) < 1_000
+
+
+def test_an_event_is_counted_whether_it_is_logged_or_not(lines: pytest.LogCaptureFixture) -> None:
+    lines.set_level(logging.ERROR, logger="segue")
+    before = telemetry.counters["delivery_made"]
+    note("delivery_made", "DEBUG")
+    assert telemetry.counters["delivery_made"] == before + 1
+    assert lines.messages == []
