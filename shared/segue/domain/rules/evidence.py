@@ -22,6 +22,9 @@ from segue.domain.rules.operators import MISSING, is_number, text, value_at
 
 Entry: TypeAlias = tuple[int, int, str | None, Any]
 
+Seen: TypeAlias = Callable[[Entry], bool]
+"""Whether an entry counts."""
+
 MOST_ENTRIES: Final = 1_000
 """The cap of one measurement; beyond it the oldest entries go, and answers that would need them are approximate."""
 
@@ -329,17 +332,25 @@ def _divided(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[
     return settled, recent
 
 
-def newest_seen(entries: Iterable[Entry], instant: int) -> Json:
-    """The value of the newest of the entries that are visible at the instant, None if there is none."""
-    newest = max((entry for entry in entries if entry[1] <= instant), key=order, default=None)
-    return newest[3][2] if newest else None
+def as_seen(entries: Iterable[Entry], start: int, truth: Callable[[Seen], Spans]) -> Spans:
+    """The truth from `start` on, where some entries become visible later than they occurred.
 
-
-def as_seen(entries: Iterable[Entry], start: int, truth: Callable[[int], Spans]) -> Spans:
-    """The truth from `start` on, worked out anew wherever another of the entries becomes visible.
-
-    `truth(instant)` is what it would be for ever if no entry became visible after the instant.
+    `truth(seen)` works it out over all time from the entries that `seen` lets through, each as from its own instant.
+    It is asked once for each stretch in which no late entry becomes visible; most often there is one.
     """
-    instants = sorted({start, *(entry[1] for entry in entries if entry[1] > start)})
-    stretches = zip(instants, [*instants[1:], FOREVER], strict=True)
-    return union(span for since, until in stretches for span in clipped(truth(since), since, until))
+    late = {entry[1] for entry in entries if entry[1] > start and entry[1] > entry[0]}
+    instants = [start, *sorted(late)]
+    stretches = pairwise([*instants, FOREVER])
+    return union(span for since, until in stretches for span in clipped(truth(seen_at(since)), since, until))
+
+
+def seen_at(instant: int) -> Seen:
+    """Lets through what is visible at the instant, and what will be as soon as it occurs."""
+    return lambda entry: entry[1] <= instant or entry[1] == entry[0]
+
+
+def over_time(entries: Iterable[Entry]) -> list[tuple[int, int, Json]]:
+    """The values of a history: from when, until when, and the newest then; before the first there is none."""
+    newest: dict[int, Json] = {entry[0]: entry[3][2] for entry in sorted(entries, key=order)}
+    instants = list(newest)
+    return [(since, until, newest[since]) for since, until in pairwise([*instants, FOREVER])]

@@ -1,11 +1,13 @@
 """`absent`: A, and then no B for a while; with `same`, each value waits by itself."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pydantic import Field, model_validator
 
-from segue.domain.rules.evidence import Entry, Window, as_seen, content_key
-from segue.domain.rules.intervals import Spans, union
+from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
+from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
 from segue.domain.rules.model import AnySelector, Duration, Model, Path
 
@@ -52,13 +54,16 @@ def compile_absent(definition: Absent, measurements: Measurements) -> Node:
 
 
 def abandoned(starts: Sequence[Entry], ends: Sequence[Entry], waits: Window, start: int) -> Spans:
-    """From `near` to `far` after the latest A that no strictly later B has ended, as far as each can be seen."""
+    """From `near` to `far` after each A, until the next A or B that is strictly later, as far as they can be seen."""
 
-    def truth(instant: int) -> Spans:
-        latest = max((entry[0] for entry in starts if entry[1] <= instant), default=None)
-        ended = max((entry[0] for entry in ends if entry[1] <= instant), default=None)
-        if latest is None or (ended is not None and ended > latest):
-            return []
-        return [waits.active((latest, latest, None, None))]
+    def truth(seen: Seen) -> Spans:
+        begun = sorted({entry[0] for entry in starts if seen(entry)})
+        ended = sorted({entry[0] for entry in ends if seen(entry)})
+        found: Spans = []
+        for since, following in pairwise([*begun, FOREVER]):
+            position = bisect_right(ended, since)
+            until = min(following, ended[position] if position < len(ended) else FOREVER)
+            found += clipped([waits.active((since, since, None, None))], since, until)
+        return union(found)
 
     return as_seen([*starts, *ends], start, truth)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from segue.domain.event import Json
-from segue.domain.rules.evidence import as_seen, content_key, newest_seen
+from segue.domain.rules.evidence import Seen, as_seen, content_key, over_time
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.local_time import first_instant, local, shown, zone
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
@@ -107,11 +107,15 @@ def _date_node(definition: DateIs, measurements: Measurements, around: Callable[
 
     def spans(view: View) -> Spans:
         entries = view.entries(key)
-        return as_seen(
-            entries,
-            view.start,
-            lambda instant: around(value_at({path[0]: newest_seen(entries, instant)}, path), view),
-        )
+
+        def truth(seen: Seen) -> Spans:
+            return union(
+                span
+                for since, until, value in over_time(filter(seen, entries))
+                for span in clipped(around(value_at({path[0]: value}, path), view), since, until)
+            )
+
+        return as_seen(entries, view.start, truth)
 
     content = content_key(["date", definition.date, definition.is_.model_dump()])
     return leaf(content, spans, {key: None}, recurs=definition.is_.anniversary is not None)

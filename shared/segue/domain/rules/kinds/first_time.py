@@ -1,6 +1,6 @@
 """`first_time`: the first event that ever passed `where` lies in the window."""
 
-from segue.domain.rules.evidence import Window, as_seen, content_key
+from segue.domain.rules.evidence import Seen, Window, as_seen, content_key
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.measurements import Measurements, Node, View, leaf, window_of
 from segue.domain.rules.model import Text, Where, Windowed
@@ -18,8 +18,8 @@ def compile_first_time(definition: FirstTime, measurements: Measurements) -> Nod
     def spans(view: View) -> Spans:
         entries = view.entries(key)
 
-        def truth(instant: int) -> Spans:
-            first = min((entry[0] for entry in entries if entry[1] <= instant), default=None)
+        def truth(seen: Seen) -> Spans:
+            first = min((entry[0] for entry in entries if seen(entry)), default=None)
             if first is None or (window.since is not None and first < window.since):
                 return []
             return [window.active((first, first, None, None))]

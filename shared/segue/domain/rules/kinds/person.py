@@ -1,14 +1,14 @@
 """`list`, `consent`, `sample` and `geo`: what is said of the visitor rather than of what they did."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from segue.domain.event import Event, Json
-from segue.domain.rules.evidence import Entry, as_seen, content_key, newest_seen, order
-from segue.domain.rules.intervals import FOREVER, Spans
+from segue.domain.rules.evidence import Entry, Seen, as_seen, content_key, order, over_time
+from segue.domain.rules.intervals import FOREVER, Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import Model, Text
 from segue.domain.rules.operators import is_number, text
@@ -92,11 +92,16 @@ def compile_sample(definition: Sample, measurements: Measurements) -> Node:
     anonymous = measurements.taken("anonymous_id", None, lambda event: _known(event, event.anonymous_id), "oldest")
     user = measurements.taken("user_id", None, lambda event: _known(event, event.user_id), "oldest")
 
+    def chosen(value: str) -> bool:
+        return hash_v2(part.seed, value) < part.percent / 100
+
     def spans(view: View) -> Spans:
-        def truth(instant: int) -> Spans:
-            first = _first(view.entries(anonymous), instant) or _first(view.entries(user), instant)
-            inside = first is not None and hash_v2(part.seed, first) < part.percent / 100
-            return [(instant, FOREVER)] if inside else []
+        def truth(seen: Seen) -> Spans:
+            first = _first(filter(seen, view.entries(anonymous)))
+            known = _first(filter(seen, view.entries(user)))
+            since = FOREVER if first is None else first[0]
+            ids = [(since, FOREVER, first)] + ([] if known is None else [(min(known[0], since), since, known)])
+            return union((a, b) for a, b, entry in ids if entry is not None and chosen(entry[3][2]))
 
         return as_seen([*view.entries(anonymous), *view.entries(user)], view.start, truth)
 
@@ -113,19 +118,20 @@ def compile_geo(definition: Geo, measurements: Measurements) -> Node:
     )
 
 
-def _newest_spans(view: View, key: str, holds: Any) -> Spans:
+def _newest_spans(view: View, key: str, holds: Callable[[Json], bool]) -> Spans:
     """When what was said last, None for nothing yet, is as it should be."""
     entries = view.entries(key)
-    return as_seen(
-        entries,
-        view.start,
-        lambda instant: [(instant, FOREVER)] if holds(newest_seen(entries, instant)) else [],
-    )
+
+    def truth(seen: Seen) -> Spans:
+        history = over_time(filter(seen, entries))
+        before = [(view.start, history[0][0] if history else FOREVER, None)]
+        return union((since, until) for since, until, said in [*before, *history] if since < until and holds(said))
+
+    return as_seen(entries, view.start, truth)
 
 
-def _first(entries: Any, instant: int) -> str | None:
-    first: Entry | None = min((entry for entry in entries if entry[1] <= instant), key=order, default=None)
-    return first[3][2] if first else None
+def _first(entries: Iterable[Entry]) -> Entry | None:
+    return min(entries, key=order, default=None)
 
 
 def _known(event: Event, value: Json) -> list[Any]:

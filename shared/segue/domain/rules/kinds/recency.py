@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import model_validator
 
-from segue.domain.rules.evidence import Entry, Window, as_seen, content_key
+from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
 from segue.domain.rules.intervals import Spans, complement, intersection, union
 from segue.domain.rules.kinds.did import counted
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
@@ -54,9 +54,9 @@ def compile_restarted(definition: Restarted, measurements: Measurements) -> Node
     def spans(view: View) -> Spans:
         entries = view.entries(key)
 
-        def truth(instant: int) -> Spans:
-            seen = [entry for entry in entries if entry[1] <= instant]
-            return union(window.active((back, back, None, None)) for back in returns(seen, definition.gap))
+        def truth(seen: Seen) -> Spans:
+            instants = returns(list(filter(seen, entries)), definition.gap)
+            return union(window.active((back, back, None, None)) for back in instants)
 
         return as_seen(entries, view.start, truth)
 

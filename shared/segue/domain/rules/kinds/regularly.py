@@ -1,6 +1,5 @@
 """`regularly`: in some of the last periods of a calendar, the current one included."""
 
-from collections import Counter
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -38,23 +37,23 @@ def compile_regularly(definition: Regularly, measurements: Measurements) -> Node
 
     def spans(view: View) -> Spans:
         entries = view.entries(key)
-        return as_seen(
-            entries,
-            view.start,
-            lambda instant: regular(definition, [entry for entry in entries if entry[1] <= instant], tz),
-        )
+        return as_seen(entries, view.start, lambda seen: regular(definition, list(filter(seen, entries)), tz))
 
     content = ["regularly", key, definition.times, definition.in_, window.content]
     return leaf(content_key(content), spans, {key: window.far}, cost=8)
 
 
 def regular(definition: Regularly, entries: list[Entry], tz: ZoneInfo) -> Spans:
-    """When enough periods with enough entries are among the last ones, as far as these entries go."""
-    periods = Counter(period_start(local(entry[0], tz).date(), definition.period) for entry in entries)
+    """When enough of the last periods have had enough entries by then."""
+    periods: dict[date, list[int]] = {}
+    for entry in entries:
+        start = period_start(local(entry[0], tz).date(), definition.period)
+        periods.setdefault(start, []).append(entry[0])
 
-    def counts(start: date) -> list[tuple[int, int]]:
+    def counts(start: date, instants: list[int]) -> list[tuple[int, int]]:
         gone = first_instant(period_after(start, definition.period, definition.last), tz)
-        return [(first_instant(start, tz), 1), (gone, -1)]
+        return [(sorted(instants)[definition.times - 1], 1), (gone, -1)]
 
-    changes = [change for start, times in periods.items() if times >= definition.times for change in counts(start)]
+    enough = [(start, instants) for start, instants in periods.items() if len(instants) >= definition.times]
+    changes = [change for start, instants in enough for change in counts(start, instants)]
     return holding(changes, lambda total: total >= definition.in_)

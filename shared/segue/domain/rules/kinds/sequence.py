@@ -5,13 +5,13 @@ the window last.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from pydantic import Field, model_validator
 
-from segue.domain.rules.evidence import Entry, Window, as_seen, content_key
-from segue.domain.rules.intervals import Spans
+from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
+from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
 from segue.domain.rules.model import AnySelector, Duration, Model, Path, Selector
 
@@ -55,15 +55,15 @@ def compile_sequence(definition: SequenceLeaf, measurements: Measurements) -> No
     keys = list(dict.fromkeys(key for key in [*steps, *betweens, whole] if key is not None))
 
     def spans(view: View) -> Spans:
-        def truth(instant: int) -> Spans:
-            seen = {key: [entry for entry in view.entries(key) if entry[1] <= instant] for key in keys}
-            begins = latest_start(
+        def truth(seen: Seen) -> Spans:
+            visible = {key: list(filter(seen, view.entries(key))) for key in keys}
+            found = chains(
                 part,
-                [grouped(seen[key or ""]) for key in steps],
-                [_instants(seen[key]) if key else [] for key in betweens],
-                _instants(seen[whole]) if whole else [],
+                [grouped(visible[key or ""]) for key in steps],
+                [_instants(visible[key]) if key else [] for key in betweens],
+                _instants(visible[whole]) if whole else [],
             )
-            return [] if begins is None else [window.active((begins, begins, None, None))]
+            return union((last, window.active((begins, begins, None, None))[1]) for last, begins in found)
 
         return as_seen([entry for key in keys for entry in view.entries(key)], view.start, truth)
 
@@ -71,29 +71,29 @@ def compile_sequence(definition: SequenceLeaf, measurements: Measurements) -> No
     return leaf(key, spans, dict.fromkeys(keys, part.within), cost=8)
 
 
-def latest_start(
+def chains(
     part: SequenceOf, steps: Sequence[dict[str | None, list[Entry]]], betweens: Sequence[Instants], whole: Instants
-) -> int | None:
-    """The start of the chain that begins last, or None if there is no chain."""
-    best: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Of each event that ends a chain: its instant, and that of the start of the chain that begins last."""
     for group in steps[0]:
-        # Of the chains that reach an event of the step at hand, the latest start, by the instant of that event.
-        reached = {entry[0]: entry[0] for entry in steps[0][group]}
+        reached = {instant: instant for instant in _instants(steps[0][group])}
         for number in range(1, len(steps)):
             reached = _next(reached, _instants(steps[number].get(group, [])), part.steps[number].gap, betweens[number])
-        for last, begins in reached.items():
-            if _before(whole, last) <= begins and (best is None or begins > best):
-                best = begins
-    return best
+        yield from ((last, begins) for last, begins in reached.items() if _before(whole, last) <= begins)
 
 
 def _next(reached: dict[int, int], instants: Instants, gap: int | None, between: Instants) -> dict[int, int]:
+    """The chains one step longer, by the instant of their last event.
+
+    A chain that ends later never begins earlier, so that only the last one before an instant can be the best.
+    """
+    ends = list(reached)
     found: dict[int, int] = {}
     for instant in instants:
+        position = bisect_left(ends, instant)
         earliest = max(_before(between, instant), -1 if gap is None else instant - gap + 1)
-        begins = max((start for last, start in reached.items() if earliest <= last < instant), default=None)
-        if begins is not None:
-            found[instant] = begins
+        if position and ends[position - 1] >= earliest:
+            found[instant] = reached[ends[position - 1]]
     return found
 
 

@@ -1,10 +1,13 @@
 """`trait`: a value on the profile compares; looking back sees the value of then."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from pydantic import Field
 
 from segue.domain.event import Json
-from segue.domain.rules.evidence import as_seen, content_key, newest_seen
-from segue.domain.rules.intervals import FOREVER, Spans
+from segue.domain.rules.evidence import Seen, as_seen, content_key, over_time
+from segue.domain.rules.intervals import FOREVER, Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import Is, Model, Path
 from segue.domain.rules.operators import matcher, refs, split, value_at
@@ -21,15 +24,22 @@ def compile_trait(definition: TraitIs, measurements: Measurements) -> Node:
     keys = {name: measurements.trait(name) for name in names}
     test = matcher(definition.is_)
 
-    def traits_at(view: View, instant: int) -> dict[str, Json]:
-        newest = {name: newest_seen(view.entries(key), instant) for name, key in keys.items()}
-        return {name: value for name, value in newest.items() if value is not None}
-
     def spans(view: View) -> Spans:
-        def truth(instant: int) -> Spans:
-            traits = traits_at(view, instant)
-            return [(instant, FOREVER)] if test(value_at(traits, path), traits) else []
+        def truth(seen: Seen) -> Spans:
+            histories = {name: over_time(filter(seen, view.entries(key))) for name, key in keys.items()}
+            instants = sorted({view.start, *(since for history in histories.values() for since, _, _ in history)})
+            found: Spans = []
+            for since, until in pairwise([*instants, FOREVER]):
+                traits = {name: value_then(history, since) for name, history in histories.items()}
+                if test(value_at(traits, path), traits):
+                    found.append((since, until))
+            return union(found)
 
         return as_seen([entry for key in keys.values() for entry in view.entries(key)], view.start, truth)
 
     return leaf(content_key(["trait", definition.trait, definition.is_]), spans, dict.fromkeys(keys.values()))
+
+
+def value_then(history: Sequence[tuple[int, int, Json]], instant: int) -> Json:
+    """The value of a history at an instant, None before the first."""
+    return next((value for since, until, value in history if since <= instant < until), None)
