@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from emulator.yaml_file import Broken, Place, Problem, YamlFile, place_of, read
-from segue.domain import catalog, rules
+from segue.domain import catalog
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.rules import definition
@@ -100,8 +100,7 @@ def _flaws(path: str, segment: Json) -> Sequence[catalog.Problem]:
 
 def _flaws_together(documents: Mapping[str, Json]) -> Sequence[catalog.Problem]:
     try:
-        checked = catalog.parse(documents)
-        rules.compile(checked.segments, lateness=checked.settings.lateness, max_age=checked.settings.max_age)
+        catalog.parse(documents).program()
     except Invalid as error:
         return [_flaw(error)]
     return []

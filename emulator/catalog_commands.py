@@ -15,7 +15,7 @@ from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog as definitions
 from segue.ports import Catalog
 
-SECTIONS = ("sources", "segments", "slots", "destinations")
+SECTIONS = ("sources", "segments", "slots", "destinations", "lists")
 
 folder_option = click.option(
     "--catalog",

@@ -35,9 +35,7 @@ def compiled(published: ports.PublishedCatalog) -> Compiled:
     except msgspec.DecodeError as error:
         raise Invalid(f"expected JSON, found {error}") from error
     catalog = definitions.parse(documents)
-    limits = catalog.settings
-    program = rules.compile(catalog.segments, lateness=limits.lateness, max_age=limits.max_age)
-    return Compiled(published.version, catalog, program)
+    return Compiled(published.version, catalog, catalog.program())
 
 
 class Catalogs:

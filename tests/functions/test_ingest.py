@@ -51,6 +51,7 @@ async def test_an_accepted_call_is_published_once_and_answered_with_success(runn
     assert received.events == (
         Event(
             message_id="m-1",
+            anonymous_id="a-1",
             name="Product Viewed",
             occurred_at=NOW - HOUR,
             received_at=NOW,

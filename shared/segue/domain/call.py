@@ -137,11 +137,9 @@ def read(call: Json, reception: Reception) -> Reading:
     except ValidationError as error:
         raise _invalid(error) from None
     warnings: list[Warning] = []
-    profile = profile_of(
-        _legal(checked.user_id, "userId", warnings),
-        _legal(checked.anonymous_id, "anonymousId", warnings),
-        reception.trusted,
-    )
+    user_id = _legal(checked.user_id, "userId", warnings)
+    anonymous_id = _legal(checked.anonymous_id, "anonymousId", warnings)
+    profile = profile_of(user_id, anonymous_id, reception.trusted)
     original = checked.timestamp if checked.original_timestamp is None else checked.original_timestamp
     sent_at = reception.sent_at if checked.sent_at is None else checked.sent_at
     happened, received = _instants(original, sent_at, reception, warnings)
@@ -152,6 +150,8 @@ def read(call: Json, reception: Reception) -> Reading:
         name=name,
         occurred_at=happened,
         received_at=received,
+        anonymous_id=anonymous_id,
+        user_id=user_id if reception.trusted else None,
         properties=properties,
         traits=traits,
         context=context,

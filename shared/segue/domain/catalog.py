@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
+from segue.domain import rules
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.rules.definition import Segment
@@ -45,10 +46,13 @@ _KEY_HASH = r"^[0-9a-f]{64}$"
 _SIGNING_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 _ORIGIN = r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
 
+_MEMBER = r"^(user_id|anonymous_id):.+$"
+
 _MEANINGS = {
     _ID: "an id of lower-case letters, digits and single hyphens",
     _KEY_HASH: "the SHA-256 of a key, 64 hex digits in lower case",
     _SIGNING_NAME: "the name of a secret: letters, digits, _ and -",
+    _MEMBER: "a visitor such as user_id:42 or anonymous_id:x",
     _ORIGIN: "an origin such as https://shop.example.com, in lower case and without a path",
 }
 """What a text is that matches the pattern."""
@@ -62,6 +66,7 @@ SecretName: TypeAlias = Annotated[str, StringConstraints(pattern=_SIGNING_NAME)]
 Origin: TypeAlias = Annotated[str, StringConstraints(pattern=_ORIGIN)]
 """Scheme, host and port exactly as a browser's `Origin` header gives them."""
 
+Member: TypeAlias = Annotated[str, StringConstraints(pattern=_MEMBER, max_length=1_000)]
 Url: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]
 Content: TypeAlias = dict[str, JsonValue]
 """What fills a slot: data that the CMS knows how to show."""
@@ -144,12 +149,24 @@ class Destination(Part):
     segments: Annotated[tuple[Id, ...], Field(strict=False, min_length=1)] | None = None
 
 
+class StaticList(Part):
+    """A list of visitors, each as `user_id:42` or `anonymous_id:x`, for the condition `list`."""
+
+    name: Text | None = None
+    description: Text | None = None
+    members: Annotated[tuple[Member, ...], Field(strict=False)]
+
+
 class Settings(Part):
-    """`lateness` and `max_age` as the rules have them; `grace`: how long the tick waits for stragglers."""
+    """`lateness` and `max_age` as the rules have them; `grace`: how long the tick waits for stragglers.
+
+    `granted_unsaid` are the purposes that count as granted until a visitor has said something of them.
+    """
 
     lateness: Annotated[Duration, Field(json_schema_extra={"default": "1h"})] = HOUR
     max_age: Annotated[Duration, Field(json_schema_extra={"default": "30d"})] = 30 * DAY
     grace: Annotated[Duration, Field(json_schema_extra={"default": "10s"})] = 10 * SECOND
+    granted_unsaid: Annotated[tuple[Text, ...], Field(strict=False)] = ()
 
 
 class Catalog(Part):
@@ -162,7 +179,18 @@ class Catalog(Part):
     segments: dict[Id, Annotated[dict[str, Any], _ShownAs(Segment)]] = {}
     slots: dict[Id, Slot] = {}
     destinations: dict[Id, Destination] = {}
+    lists: dict[Id, StaticList] = {}
     settings: Settings = Settings()
+
+    def program(self) -> rules.Program:
+        """The compiled segments. Raises `Invalid` with the path of the part that is wrong."""
+        return rules.compile(
+            self.segments,
+            lists={id_: list_.members for id_, list_ in self.lists.items()},
+            granted_unsaid=self.settings.granted_unsaid,
+            lateness=self.settings.lateness,
+            max_age=self.settings.max_age,
+        )
 
     def source_of_write_key(self, key: str) -> tuple[str, Source] | None:
         """The source's id and the source that this write key belongs to."""

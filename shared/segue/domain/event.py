@@ -14,7 +14,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `name` is the event's name as conditions use it: a `track` call's own name, `Page Viewed` for a `page` call,
     `Identified` for an `identify` call. `occurred_at` (corrected for the client's clock) and `received_at` (our clock)
     are UTC in epoch milliseconds, and `occurred_at <= received_at`. `traits` are the traits an `identify` call sets
-    (null removes one); every other event has none. The ids are those that the call carried. `timestamp`
+    (null removes one); every other event has none. The ids are those that the call carried, a user id only
+    where it is believed. `timestamp`
     and `sent_at` keep the originals as the client sent them.
     """
 
