@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from segue.domain.event import Event
+from tests.oracle.calendar import local
 from tests.strategies import (
     DAY,
     DURATIONS,
@@ -59,7 +59,7 @@ class Turn:
     @property
     def shown(self) -> datetime:
         """What the zone's calendar and clocks show at the instant."""
-        return datetime.fromtimestamp(self.at / 1_000, ZoneInfo(self.zone))
+        return local(self.at, self.zone)
 
 
 def turn(zone: str, written: str) -> Turn:
@@ -75,9 +75,9 @@ TURNS: Final = (
     turn("Europe/Paris", "2026-03-29T01:00Z"),  # the clocks put on
     turn("Europe/Paris", "2026-10-24T22:00Z"),  # a day of 25 hours
     turn("Europe/Paris", "2026-10-25T01:00Z"),  # the clocks put back
-    turn("America/Havana", "2026-03-08T05:00Z"),  # a day without midnight
-    turn("America/Havana", "2026-11-01T04:00Z"),  # a day and a month with two midnights
-    turn("America/Havana", "2026-11-01T05:00Z"),  # the second one
+    turn("America/Havana", "2025-03-09T05:00Z"),  # a day without midnight
+    turn("America/Havana", "2025-11-02T04:00Z"),  # a day with two midnights
+    turn("America/Havana", "2025-11-02T05:00Z"),  # the second one
     turn("Asia/Kathmandu", "2026-01-31T18:15Z"),  # a month
     turn("Australia/Lord_Howe", "2026-04-04T15:00Z"),  # the clocks put back by half an hour
     turn("Asia/Beirut", "2026-10-24T21:00Z"),  # the clocks put back from midnight to the day before
@@ -155,7 +155,7 @@ def time(turn: Turn, choices: Choices) -> Condition:
     """Times of day at or near what the clocks show at the turn, on all or on some days."""
     near = [turn.shown + timedelta(minutes=minutes) for minutes in (0, -60, -30, -1, 1, 15, 30, 60, 90, 600)]
     start, end = (f"{choices.one(near):%H:%M}" for _ in range(2))
-    spec = choices.one(({"from": start, "until": end}, {"from": start}, {"until": end}, {}))
+    spec: dict[str, Any] = choices.one(({"from": start, "until": end}, {"from": start}, {"until": end}, {}))
     begins, ends = spec.get("from", "00:00"), spec.get("until", "00:00")
     if begins == ends or choices.seldom(3):
         today = turn.shown.weekday()
@@ -267,7 +267,7 @@ def due(choices: Choices, turn: Turn) -> Any:
     day = turn.shown.date() + timedelta(days=choices.number(-1, 1))
     years = [f"{year}-{day:%m-%d}" for year in (day.year, day.year - 1, day.year - 3)]
     moments = [moment.isoformat(), moment.replace(year=moment.year - 1).isoformat(), round(moment.timestamp() * 1_000)]
-    return choices.one((*years, *moments, turn.at + 0.5, "2024-02-29", "soon", [day.isoformat()]))
+    return choices.one((*years, *moments, turn.at, "2024-02-29", "soon", [day.isoformat()]))
 
 
 @dataclass(frozen=True)

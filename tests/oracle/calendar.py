@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,9 +15,16 @@ EPOCH: Final = datetime.fromtimestamp(0, UTC)
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+@cache
+def rules_of(zone: str) -> ZoneInfo:
+    """The zone as the `tzdata` package has it, whatever the machine has."""
+    with files("tzdata").joinpath("zoneinfo", *zone.split("/")).open("rb") as compiled:
+        return ZoneInfo.from_file(compiled, zone)
+
+
 def local(at: int, zone: str) -> datetime:
     """What the zone's calendars and clocks show at an instant."""
-    return (EPOCH + timedelta(milliseconds=at)).astimezone(ZoneInfo(zone))
+    return (EPOCH + timedelta(milliseconds=at)).astimezone(rules_of(zone))
 
 
 def epoch(moment: datetime) -> int:
@@ -83,7 +91,7 @@ def clock_turns(spec: Mapping[str, Any], after: int, upto: int) -> Iterator[int]
 @cache
 def clock_shown(clocks: tuple[time, time], day: date, zone: str) -> set[int]:
     """Whenever the clocks show midnight or one of these on the day, or are put on or back."""
-    shown = [datetime.combine(day, clock, ZoneInfo(zone)) for clock in (time(), *clocks)]
+    shown = [datetime.combine(day, clock, rules_of(zone)) for clock in (time(), *clocks)]
     return {epoch(moment.replace(fold=fold)) for moment in shown for fold in (0, 1)} | clock_changes(day, zone)
 
 

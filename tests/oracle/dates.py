@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ def stands(condition: Condition, view: View) -> bool:
     return moment is not None and DISTANCES[name](moment, view.at, duration(span))
 
 
-DISTANCES: Final[Mapping[str, Callable[[Fraction, int, int], bool]]] = {
+DISTANCES: Final[Mapping[str, Callable[[int, int, int], bool]]] = {
     "within_last": lambda moment, at, span: at - span < moment <= at,
     "within_next": lambda moment, at, span: at < moment <= at + span,
     "more_than_ago": lambda moment, at, span: moment <= at - span,

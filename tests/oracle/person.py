@@ -32,7 +32,7 @@ def is_near(near: Mapping[str, Any], place: Mapping[str, Any]) -> bool:
     latitude, longitude = look_up(place, "latitude"), look_up(place, "longitude")
     if not (is_number(latitude) and is_number(longitude)):
         return False
-    return distance_km(near["lat"], near["lon"], float(latitude), float(longitude)) <= near["km"]
+    return bool(distance_km(near["lat"], near["lon"], float(latitude), float(longitude)) <= near["km"])
 
 
 def distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:

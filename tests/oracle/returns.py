@@ -36,7 +36,7 @@ def regularly(condition: Condition, view: View) -> bool:
     for back in range(condition["last"]):
         start, end = turn(view.at, condition, -back), turn(view.at, condition, 1 - back)
         periods += sum(start <= at < end for at in times) >= condition.get("times", 1)
-    return periods >= condition["in"]
+    return bool(periods >= condition["in"])
 
 
 def first_time(condition: Condition, view: View) -> bool:
