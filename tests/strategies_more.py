@@ -267,7 +267,7 @@ def due(choices: Choices, turn: Turn) -> Any:
     day = turn.shown.date() + timedelta(days=choices.number(-1, 1))
     years = [f"{year}-{day:%m-%d}" for year in (day.year, day.year - 1, day.year - 3)]
     moments = [moment.isoformat(), moment.replace(year=moment.year - 1).isoformat(), round(moment.timestamp() * 1_000)]
-    return choices.one((*years, *moments, turn.at, "2024-02-29", "soon", [day.isoformat()]))
+    return choices.one((*years, *moments, turn.at + 0.5, "2024-02-29", "soon", [day.isoformat()]))
 
 
 @dataclass(frozen=True)
