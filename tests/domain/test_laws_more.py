@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.domain import rules
@@ -11,6 +11,9 @@ from tests.engine import Engine, covers
 from tests.oracle import Oracle, Visitor
 from tests.strategies import DAY, Step, in_order, orders
 from tests.strategies_more import GRANTED_UNSAID, LISTS, Scene, scenes
+
+A_TENTH = settings(max_examples=max(1, settings().max_examples // 10))
+"""Of the profile's examples: a scene has clocks that turn for days, and takes ten times as long as a short history."""
 
 AHEAD = 8 * DAY
 """How far beyond the last message clocks and anniversaries, which never end, are followed."""
@@ -30,6 +33,7 @@ def all_breakpoints(scene: Scene, upto: int) -> set[int]:
     return set[int]().union(*(visitor.breakpoints(segment, upto) for segment in scene.catalog))
 
 
+@A_TENTH
 @given(st.data(), scenes())
 def test_truth_at_every_edge_in_the_end_and_at_some_message_before(data: st.DataObject, scene: Scene) -> None:
     engine = engine_of(scene)
@@ -44,6 +48,7 @@ def test_truth_at_every_edge_in_the_end_and_at_some_message_before(data: st.Data
                 assert covers(answer, segment, at) is visitor.member(segment, at), (segment, at)
 
 
+@A_TENTH
 @given(scenes())
 def test_transitions_are_announced_exactly_where_the_truth_changes(scene: Scene) -> None:
     engine, visitor = engine_of(scene), visitor_of(scene)
@@ -55,6 +60,7 @@ def test_transitions_are_announced_exactly_where_the_truth_changes(scene: Scene)
         assert announced == changes(breakpoints, partial(visitor.member, segment)), segment
 
 
+@A_TENTH
 @given(st.data(), scenes())
 def test_any_order_gives_the_same_answers(data: st.DataObject, scene: Scene) -> None:
     engine = engine_of(scene)
@@ -65,6 +71,7 @@ def test_any_order_gives_the_same_answers(data: st.DataObject, scene: Scene) -> 
     assert answers(engine, other, instants) == answers(engine, one, instants)
 
 
+@A_TENTH
 @given(scenes())
 def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(scene: Scene) -> None:
     engine = engine_of(scene)
@@ -77,6 +84,7 @@ def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(scene: 
             assert members(timeline, at) == members(evaluated, at)
 
 
+@A_TENTH
 @given(st.data(), scenes())
 def test_the_same_log_gives_the_same_state_and_transitions_however_often_it_is_stored(
     data: st.DataObject, scene: Scene

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -15,6 +16,8 @@ from segue.domain.rules.operators import is_number, text
 
 CONSENT_CHANGED = "Segment Consent Preference Updated"
 EARTH_RADIUS_KM = 6_371.008_8
+
+BUCKETS = 10_000
 
 
 class InList(Model):
@@ -89,11 +92,12 @@ def consent(purpose: str, measurements: Measurements) -> Node:
 def compile_sample(definition: Sample, measurements: Measurements) -> Node:
     """A stable share of the visitors, the same as any GrowthBook SDK's with hash version 2."""
     part = definition.sample
+    buckets = Fraction(repr(part.percent)) / 100 * BUCKETS  # the decimal as written
     anonymous = measurements.taken("anonymous_id", None, lambda event: _known(event, event.anonymous_id), "oldest")
     user = measurements.taken("user_id", None, lambda event: _known(event, event.user_id), "oldest")
 
     def chosen(value: str) -> bool:
-        return hash_v2(part.seed, value) < part.percent / 100
+        return bucket(part.seed, value) < buckets
 
     def spans(view: View) -> Spans:
         def truth(seen: Seen) -> Spans:
@@ -185,9 +189,9 @@ def distance_km(near: Near, found: Mapping[str, Json]) -> float:
     return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(chord)))
 
 
-def hash_v2(seed: str, value: str) -> float:
-    """GrowthBook's hash, version 2: from 0 (inclusive) to 1 in ten thousandths. Source: its SDK specification."""
-    return fnv1a_32(str(fnv1a_32(seed + value))) % 10_000 / 10_000
+def bucket(seed: str, value: str) -> int:
+    """GrowthBook's hash, version 2, in ten thousandths: 0 to 9,999. Source: its SDK specification."""
+    return fnv1a_32(str(fnv1a_32(seed + value))) % BUCKETS
 
 
 def fnv1a_32(value: str) -> int:
