@@ -30,7 +30,7 @@ class ConsentTo(Model):
 
 class SampleOf(Model):
     percent: float = Field(gt=0, le=100)
-    seed: Text
+    seed: str = Field(min_length=1, max_length=200)
 
 
 class Sample(Model):
