@@ -33,10 +33,8 @@ from emulator.server import HOST, listening, serve
 from emulator.topology import ROOT, function_of, topology
 from functions.ingest.body import GZIP, inflated
 from segue import entrypoint, telemetry, wiring
-from segue.domain.document import STATES
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.message import Tick
-from segue.domain.profile import SHARDS
 from segue.ports import Message
 from segue.wiring import Platform
 
@@ -47,8 +45,6 @@ ANSWER_WITHIN_S = 60.0
 ENDED_WITHIN_S = 5.0
 OF_ONE_CONNECTION = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 """Headers that say something of a connection or a body, not of what is passed on."""
-
-SHARDS_OF = {"wall": range(SHARDS), "import": range(SHARDS, 2 * SHARDS)}
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -172,8 +168,11 @@ class Front:
     async def _settle(self, ticks: Sequence[Tick]) -> None:
         """Wait until nothing is on its way: all accepted events are archived, the ledger closes, every snapshot is
         where it belongs, and no profile is due any more by the ticks."""
-        while self._is_pushed_to() or await self._is_busy(ticks):  # noqa: ASYNC110 (Pub/Sub tells nobody it is empty)
-            await asyncio.sleep(POLL_S)
+        busy = True
+        while busy:
+            started = time.monotonic()
+            busy = self._is_pushed_to() or await self._is_busy(ticks)
+            await asyncio.sleep(max(POLL_S, time.monotonic() - started))  # look no more than half of the time
 
     def _is_pushed_to(self) -> bool:
         """Whether the archive got something a moment ago: while it does, to look any closer would only cost time."""
@@ -181,21 +180,26 @@ class Front:
 
     async def _is_busy(self, ticks: Sequence[Tick]) -> bool:
         ports = self._platform.ports
-        found = await ledger.ledger(ports)
-        return (
-            found.published < self._accepted
-            or found.open != 0
-            or await self._is_due(ticks)
-            or await ledger.snapshots_on_their_way(ports) != 0
-        )
+        try:
+            known = await ledger.profiles(ports)
+            found = await ledger.ledger(ports, known)
+            return (
+                found.published < self._accepted
+                or found.open != 0
+                or await self._is_due(known, ticks)
+                or await ledger.snapshots_on_their_way(ports, known) != 0
+            )
+        except Unavailable:
+            return True
 
-    async def _is_due(self, ticks: Sequence[Tick]) -> bool:
+    async def _is_due(self, known: Sequence[ledger.Profile], ticks: Sequence[Tick]) -> bool:
+        """Whether a profile has something to announce that one of the ticks brings."""
         grace = (await self._platform.catalogs.current()).catalog.settings.grace
-        for tick in ticks:
-            for shard in SHARDS_OF[tick.clock]:
-                if await self._platform.ports.store.due(STATES, shard, (tick.at or 0) - grace, 1):
-                    return True
-        return False
+        until = {tick.clock: (tick.at or 0) - grace for tick in ticks}
+        return any(
+            profile.due is not None and profile.due <= until.get("import" if profile.imported else "wall", 0)
+            for profile in known
+        )
 
 
 class _Batch(msgspec.Struct):

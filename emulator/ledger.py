@@ -1,12 +1,12 @@
 """The ledger: what became of every event that was published, and whether anything is still on its way."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from segue.domain import rules
-from segue.domain.document import FAILED_EVENTS, PROFILES, STATES, decode_profile, decode_state
+from segue.domain.document import FAILED_EVENTS, PROFILES, STATES, StateDocument, decode_profile, decode_state
 from segue.domain.message import EVENTS, EVENTS_REFUSED, MEMBERSHIPS, FailedMessage, MembershipChanged
 from segue.ports import Message, Ports
 
@@ -27,8 +27,23 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         return self.published - self.folded - self.duplicate - self.late - self.refused - self.failed
 
 
-async def ledger(ports: Ports) -> Ledger:
-    """The ledger as the archive and the documents have it at this moment."""
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a profile's state what tells how far it has come."""
+
+    key: str
+    seq: int
+    due: int | None
+    imported: bool
+    counts: rules.Counts
+
+
+async def profiles(ports: Ports) -> Sequence[Profile]:
+    """Every profile, as it is at this moment."""
+    return [_profile(key, decode_state(stored.data)) async for key, stored in ports.store.scan(STATES)]
+
+
+async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger:
+    """The ledger as the archive and the documents have it at this moment; `known`: the profiles, if just read."""
     given_up = {failed.id async for failed in _failed(ports)}
     published, recorded = 0, Counter[str]()
     async for message in ports.archive.read(EVENTS):
@@ -37,8 +52,8 @@ async def ledger(ports: Ports) -> Ledger:
         if message.id in given_up:
             recorded["refused" if message.type == EVENTS_REFUSED else "failed"] += events
     counts = Counter[str]()
-    async for _, stored in ports.store.scan(STATES):
-        counts.update(msgspec.structs.asdict(rules.decode(decode_state(stored.data).state).counts))
+    for profile in await profiles(ports) if known is None else known:
+        counts.update(msgspec.structs.asdict(profile.counts))
     return Ledger(
         published=published,
         folded=counts["folded"],
@@ -49,7 +64,7 @@ async def ledger(ports: Ports) -> Ledger:
     )
 
 
-async def snapshots_on_their_way(ports: Ports) -> int:
+async def snapshots_on_their_way(ports: Ports, known: Sequence[Profile] | None = None) -> int:
     """How many profiles have a snapshot that the archive or the public document does not have yet.
 
     A profile's transitions and snapshots are numbered without a gap, so that the archive has all of them once it has as
@@ -60,11 +75,15 @@ async def snapshots_on_their_way(ports: Ports) -> int:
         changed = msgspec.json.decode(message.data, type=MembershipChanged)
         archived[changed.key] += len(changed.transitions) + 1
     public = {key: decode_profile(stored.data).seq async for key, stored in ports.store.scan(PROFILES)}
-    behind = 0
-    async for key, stored in ports.store.scan(STATES):
-        newest = rules.decode(decode_state(stored.data).state).seq
-        behind += not archived[key] == public.get(key, 0) == newest
-    return behind
+    return sum(
+        not archived[profile.key] == public.get(profile.key, 0) == profile.seq
+        for profile in (await profiles(ports) if known is None else known)
+    )
+
+
+def _profile(key: str, document: StateDocument) -> Profile:
+    state = rules.decode(document.state)
+    return Profile(key=key, seq=state.seq, due=state.due, imported=document.imported, counts=state.counts)
 
 
 class _Events(msgspec.Struct):

@@ -8,6 +8,7 @@ import random
 import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -60,9 +61,12 @@ class Network:
         self, http: httpx.AsyncClient, url: str, headers: list[tuple[bytes, bytes]], body: bytes
     ) -> None:
         """Push the message until it is acknowledged."""
+        acknowledged = False
         try:
-            while not (await http.post(url, headers=headers, content=body)).is_success:  # noqa: ASYNC110  # HTTP waits
-                await asyncio.sleep(0.5)
+            while not acknowledged:
+                with suppress(httpx.TransportError):
+                    acknowledged = (await http.post(url, headers=headers, content=body)).is_success
+                await asyncio.sleep(0 if acknowledged else 1)
         finally:
             self._slots.release()
 
