@@ -87,6 +87,9 @@ TURNS: Final = (
 JUMPS: Final = (0, 23 * HOUR, DAY, 25 * HOUR, HOUR, 2 * DAY, 7 * DAY, 7 * DAY - HOUR, 7 * DAY + HOUR, 31 * DAY)
 """How long after a turn the next one may be."""
 
+GAPS: Final = ("1ms", "2ms", "3ms", "4ms", "6ms", "1h", "1d", "25h")
+"""Distances that are to be met exactly."""
+
 Maker = Callable[[Choices], Condition]
 
 
@@ -138,7 +141,7 @@ def stopped(_: Turn, choices: Choices) -> Condition:
 
 def restarted(_: Turn, choices: Choices) -> Condition:
     """Back after a gap."""
-    spans = {"gap": choices.one(DURATIONS), "recent": choices.one(DURATIONS)}
+    spans = {"gap": choices.one(GAPS), "recent": choices.one(DURATIONS)}
     return {"restarted": choices.one(SELECTED), **where(choices), **spans}
 
 
@@ -157,7 +160,7 @@ def time(turn: Turn, choices: Choices) -> Condition:
     start, end = (f"{choices.one(near):%H:%M}" for _ in range(2))
     spec: dict[str, Any] = choices.one(({"from": start, "until": end}, {"from": start}, {"until": end}, {}))
     begins, ends = spec.get("from", "00:00"), spec.get("until", "00:00")
-    if begins == ends or choices.seldom(3):
+    if begins == ends or choices.seldom(2):
         today = turn.shown.weekday()
         days = {WEEKDAYS[(today + ahead) % 7] for ahead in choices.one(((0,), (-1,), (-1, 0), (0, 1), (1, 2, 5)))}
         spec["days"] = sorted(days)
@@ -202,9 +205,9 @@ def consent(_: Turn, choices: Choices) -> Condition:
 
 FAMILIES: Final[Sequence[Sequence[Callable[[Turn, Choices], Condition]]]] = (
     (did_lately, aggregate_lately, first_lately, compare_lately),
-    (stopped, restarted, regularly),
-    (regularly, did_lately),
-    (time, did_lately),
+    (stopped, restarted, restarted),
+    (regularly, regularly, did_lately),
+    (time, time, did_lately),
     (date,),
     (geo, sample),
     (listed, consent, sample),
@@ -224,7 +227,7 @@ def definitions_around(draw: st.DrawFn, turn: Turn) -> Catalog:
     if choices.seldom():
         leaves += EARLIER_KINDS
     catalog: Catalog = {}
-    for number in range(choices.number(1, 6)):
+    for number in range(choices.many(8)):
         definition: Condition = {"name": f"Segment {number}", "when": condition(choices, leaves, tuple(catalog))}
         if choices.seldom(2):
             definition["stays"] = choices.one((*DURATIONS[:-1], *REACHING))
