@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.domain import rules
-from tests.domain.test_laws import SEARCHING, answers, changes, edges, folded, members
+from tests.domain.test_laws import answers, changes, edges, folded, members
 from tests.engine import Engine, covers
 from tests.oracle import Oracle, Visitor
 from tests.strategies import DAY, Step, in_order, orders
@@ -34,7 +34,6 @@ def all_breakpoints(scene: Scene, upto: int) -> set[int]:
 
 
 @A_TENTH
-@SEARCHING
 @given(st.data(), scenes())
 def test_truth_at_every_edge_in_the_end_and_at_some_message_before(data: st.DataObject, scene: Scene) -> None:
     engine = engine_of(scene)
