@@ -21,6 +21,10 @@ MOST_PER_SHARD = 10_000
 """Profiles one tick tells in each shard, those due first before others; the next tick finds the rest."""
 
 
+AT_ONCE = 8
+"""Shards asked for at the same time. Firestore answers from an index; its emulator reads every document each time."""
+
+
 class Ticker:
     """Publishes one `segue.profile.due` for each profile that is due, the same however often a tick is repeated."""
 
@@ -33,14 +37,16 @@ class Ticker:
         tick = strict.decode_one_of(message.type, message.data, KINDS)
         grace = (await self._catalogs.current()).catalog.settings.grace
         until = (message.time if tick.at is None else tick.at) - grace
+        slots = asyncio.Semaphore(AT_ONCE)
         for told in await asyncio.gather(
-            *(self._tell(shard, until) for shard in SHARDS_OF[tick.clock]), return_exceptions=True
+            *(self._tell(shard, until, slots) for shard in SHARDS_OF[tick.clock]), return_exceptions=True
         ):
             if told is not None:
                 raise told
 
-    async def _tell(self, shard: int, until: int) -> None:
-        keys = await self._ports.store.due(STATES, shard, until, MOST_PER_SHARD)
+    async def _tell(self, shard: int, until: int, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            keys = await self._ports.store.due(STATES, shard, until, MOST_PER_SHARD)
         if keys:
             await self._ports.bus.publish(EVENTS, [_due(key, until) for key in keys])
 
