@@ -4,23 +4,23 @@
 """
 
 import asyncio
+import multiprocessing
 import random
 import socket
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
 import click
 import httpx
-import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from emulator.google_host import run_google
-from emulator.server import HOST, listening
+from emulator.server import HOST, listening, serve
 
 SEED = 7
 GATHERED_S = 1.0
@@ -71,9 +71,13 @@ class Network:
             self._slots.release()
 
     async def run(self, listener: socket.socket) -> None:
-        app = Starlette(routes=[Route("/{port:int}/", self.accept, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
-        await asyncio.gather(server.serve([listener]), self.deliver())
+        delivering = asyncio.create_task(self.deliver())
+        await serve(Starlette(routes=[Route("/{port:int}/", self.accept, methods=["POST"])]), listener)
+        delivering.cancel()
+
+
+def _run(listener: socket.socket) -> None:
+    uvloop.run(Network().run(listener))
 
 
 @click.command()
@@ -82,7 +86,7 @@ class Network:
 @click.option("--catalog", type=click.Path(path_type=Path))
 def main(port: int, data: Path, catalog: Path) -> None:
     listener = listening(0)
-    threading.Thread(target=lambda: asyncio.run(Network().run(listener)), daemon=True).start()
+    multiprocessing.Process(target=_run, args=[listener], daemon=True).start()
     between = f"http://{HOST}:{listener.getsockname()[1]}"
     run_google(
         port,
