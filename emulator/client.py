@@ -28,6 +28,13 @@ _REFUSALS = {400: Invalid, 401: Unauthorized, 404: NotFound, 413: TooLarge}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 
 
+class Timing(msgspec.Struct, frozen=True):
+    """Of a catalogue's settings, the lateness and the tick's grace, in ms."""
+
+    lateness: int
+    grace: int
+
+
 class Client:
     """Calls one address with a write key and a secret key.
 
@@ -94,9 +101,9 @@ class Client:
         """How many events were published, and what became of them."""
         return msgspec.convert(await self._get("/_segue/ledger"), dict[str, int])
 
-    async def settings(self) -> dict[str, int]:
-        """The catalogue's settings, durations in ms."""
-        return msgspec.convert(await self._get("/_segue/settings"), dict[str, int])
+    async def timing(self) -> Timing:
+        """The catalogue's settings that say what waits for what."""
+        return msgspec.convert(await self._get("/_segue/settings"), Timing)
 
     async def memberships(self) -> list[Line]:
         """The whole membership log in its normal form."""

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from emulator import failed
+from emulator.client import Timing
 from emulator.failed import Record
 from emulator.recording import Call
 from segue.domain.errors import Rejected
@@ -32,7 +33,7 @@ class Platform(Protocol):
 
     async def ledger(self) -> dict[str, int]: ...
 
-    async def settings(self) -> dict[str, int]: ...
+    async def timing(self) -> Timing: ...
 
     async def failed(self) -> list[Record]: ...
 
@@ -75,10 +76,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -> Report:
     """Send the calls in their order and wait until they are worked through. Then time comes to `until` (epoch ms), or
     to the log's newest timestamp."""
-    before, settings = await platform.ledger(), await platform.settings()
+    before, timing = await platform.ledger(), await platform.timing()
     given_up_before = {record.id for record in await platform.failed()}
     sent, newest, refused = 0, 0, Counter[str]()
-    for batch in batches(calls, settings["lateness"]):
+    for batch in batches(calls, timing.lateness):
         if batch.apart:
             await platform.settle()
         try:
@@ -88,7 +89,7 @@ async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -
         sent += len(batch.calls)
         newest = max(newest, batch.newest)
     await platform.settle()
-    await platform.tick((until or newest) + settings["grace"], "import")
+    await platform.tick((until or newest) + timing.grace, "import")
     await platform.settle()
     after = await platform.ledger()
     for record in await platform.failed():

@@ -2,6 +2,7 @@
 
 import orjson
 
+from emulator.client import Timing
 from emulator.failed import Record
 from emulator.recording import Call
 from emulator.replay import LARGEST_BATCH, MOST_CALLS, batches, replay
@@ -75,8 +76,8 @@ class Platform:
     async def ledger(self) -> dict[str, int]:
         return {"published": sum(asked.startswith("import") for asked in self.asked)}
 
-    async def settings(self) -> dict[str, int]:
-        return {"lateness": HOUR, "grace": 10}
+    async def timing(self) -> Timing:
+        return Timing(lateness=HOUR, grace=10)
 
     async def failed(self) -> list[Record]:
         refused = EventsRefused(

@@ -115,7 +115,7 @@ async def test_messages_delivered_twice_and_shuffled_lead_to_the_same_membership
         assert replayed.returncode == 0, replayed.stderr
         memberships = from_the_end(await archived(tmp_path))
         async with Client.connected(url) as client:
-            await client.tick(epoch_ms(UNTIL) + (await client.settings())["grace"], "import")
+            await client.tick(epoch_ms(UNTIL) + (await client.timing()).grace, "import")
             await client.settle()
             announced = await client.memberships()
             ledger = await client.ledger()

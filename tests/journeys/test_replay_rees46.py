@@ -105,7 +105,7 @@ async def test_the_running_platform_answers_as_sql_and_announces_as_the_engine_a
             for buyer in sorted(buyers)[:20]:
                 answer = await client.segments(ProfileRef("user_id", buyer.removeprefix("user_id:")), at=END)
                 assert "completed-buyer" in [segment["id"] for segment in answer["segments"]]
-            await client.tick(epoch_ms(UNTIL) + (await client.settings())["grace"], "import")
+            await client.tick(epoch_ms(UNTIL) + (await client.timing()).grace, "import")
             await client.settle()
             in_the_long_run = await client.memberships()
 
