@@ -1,5 +1,6 @@
 """The real use cases with one bug planted in each: what the simulation must be able to see."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -145,8 +146,8 @@ class WritesEverySnapshot(Updater):
 
 
 class TicksAheadOfTime(Ticker):
-    async def _tell(self, shard: int, until: int) -> None:
-        await super()._tell(shard, until + 10 * MINUTE)
+    async def _tell(self, shard: int, until: int, slots: asyncio.Semaphore) -> None:
+        await super()._tell(shard, until + 10 * MINUTE, slots)
 
 
 class DropsWhatFails(Deliverer):
