@@ -83,7 +83,9 @@ class Knowledge:
             for old, new in zip(old_entries, evidence.collect(event, visible_at), strict=True):
                 if old in stream:
                     stream.remove(old)
-                    add(stream, new)
+                elif evidence.keep == "totals" and evidence.far is None:
+                    continue  # it is in the totals for good
+                add(stream, new)
 
     def _exists_from(self, instant: int) -> None:
         if self.known_from is None or instant < self.known_from:
