@@ -8,13 +8,15 @@ import msgspec
 Interval: TypeAlias = tuple[int, int | None]
 """Half-open `[from, until)` in epoch ms; `until` None = never ends."""
 
+Reason: TypeAlias = Literal["event", "time", "merge"]
+"""What brought a transition: an event, time alone, or evidence that came from elsewhere."""
+
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One profile entered or left one segment at `at`.
 
     `seq` grows by at least one with every transition of the profile. `definition` is the version (content hash) of the
-    segment's definition. `reason` is `event` or `time`: whether an event brought it or time alone; `message_id` is the
-    event's where one brought it.
+    segment's definition. `message_id` is the event's where one brought it.
     """
 
     segment: str
@@ -22,7 +24,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     seq: int
     definition: str
-    reason: Literal["event", "time"]
+    reason: Reason
     message_id: str | None = None
 
 

@@ -1,10 +1,12 @@
 """The engine: pure functions from definitions and events to memberships known ahead (RULES.md section 5).
 
-`compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline`
+`compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline` ·
+`merge(program, a, b) -> State`
 """
 
 from segue.domain.membership import Timeline
 from segue.domain.rules.fold import fold, timeline
+from segue.domain.rules.merge import adopt, merge
 from segue.domain.rules.program import Program, compile
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
 
@@ -13,6 +15,7 @@ __all__ = [
     "Program",
     "State",
     "Timeline",
+    "adopt",
     "canonical",
     "compile",
     "decode",
@@ -21,5 +24,6 @@ __all__ = [
     "encode",
     "fold",
     "holds",
+    "merge",
     "timeline",
 ]

@@ -189,6 +189,22 @@ def settle(totals: dict[str, Totals], entries: Iterable[Entry]) -> None:
         totals[entry[2] or ""] = [events + 1, numbers, total, least, greatest]
 
 
+def joined_totals(ours: Mapping[str, Totals], theirs: Mapping[str, Totals]) -> dict[str, Totals]:
+    """The totals of each group over the entries of both."""
+    return {group: _sum_of([each[group] for each in (ours, theirs) if group in each]) for group in {**ours, **theirs}}
+
+
+def _sum_of(parts: Sequence[Totals]) -> Totals:
+    numeric = [part for part in parts if part[1]]
+    return [
+        sum(part[0] for part in parts),
+        sum(part[1] for part in parts),
+        str(sum(int(part[2]) for part in parts)),
+        min((part[3] for part in numeric), default=0),
+        max((part[4] for part in numeric), default=0),
+    ]
+
+
 def steps(
     entries: Sequence[Entry],
     settled: Totals | None,

@@ -8,12 +8,12 @@ out anew, from that instant on.
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from segue.domain.event import Event
-from segue.domain.membership import Interval, Timeline, Transition, covers
+from segue.domain.membership import Interval, Reason, Timeline, Transition, covers
 from segue.domain.rules import state as states
 from segue.domain.rules.evidence import MOST_ENTRIES
 from segue.domain.rules.foresight import foreseen, freeze, is_approximate
@@ -50,11 +50,11 @@ def fold(
         for event in together:
             work.known.take(event)
             last = event.message_id
-        work.evaluate(last)
+        work.evaluate("event", last)
     if at is not None and at > work.known.instant:
         work.pass_time(at, inclusive=True)
     if at is not None or not events:
-        work.evaluate(None)
+        work.evaluate("time")
     if delivery is not None:
         work.known.take_delivery(delivery)
     return work.done()
@@ -111,7 +111,7 @@ class Work:
 
     # Evaluation
 
-    def evaluate(self, message_id: str | None) -> None:
+    def evaluate(self, reason: Reason, message_id: str | None = None) -> None:
         """Announce what the evidence that was added changes at this instant, and forget what no answer needs."""
         known = self.known
         freeze(known)
@@ -125,7 +125,7 @@ class Work:
             self.foresee(stale, known.instant)
         due_now = self.due is not None and self.due <= known.instant
         if stale or gone or due_now:
-            self._announce(stale | gone, "event" if message_id else "time", message_id)
+            self._announce(stale | gone, reason, message_id)
             if due_now:
                 self._announce(self.memberships.keys() | self.inside, "time", None)
             self._find_due()
@@ -164,7 +164,7 @@ class Work:
 
     # Announcing
 
-    def _announce(self, names: Iterable[str], reason: Literal["event", "time"], message_id: str | None) -> None:
+    def _announce(self, names: Iterable[str], reason: Reason, message_id: str | None) -> None:
         """Say which of these segments the profile has entered or left since it was last said."""
         instant = self.known.instant
         for name in sorted(names):

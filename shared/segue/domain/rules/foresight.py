@@ -34,8 +34,12 @@ def freeze(known: Knowledge) -> None:
     edge = known.instant - 2 * lateness
     if known.frozen is None:
         known.frozen = edge
-    if edge - known.frozen <= lateness:
-        return
+    if edge - known.frozen > lateness:
+        freeze_at(known, edge)
+
+
+def freeze_at(known: Knowledge, edge: int) -> None:
+    """Let nothing before `edge` (later than until now) change any more, and keep of it only what memories need."""
     back = _frozen_view(known, known.instant)
     for segment in known.program.order:
         if segment.looked_back:

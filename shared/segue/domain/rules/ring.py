@@ -35,6 +35,21 @@ def receive_earlier(ids: bytearray, name: bytes, received_at: int) -> None:
         ids[position : position + ID_BYTES] = entry(name, received_at)
 
 
+def copies(ids: bytes | bytearray, others: bytes | bytearray) -> list[tuple[int, int]]:
+    """When each message that both rings hold was received: as this ring has it, and as the other one has it."""
+    there = _entries(others)
+    return [(received_at, there[name]) for name, received_at in _entries(ids).items() if name in there]
+
+
+def joined(ids: bytes | bytearray, others: bytes | bytearray) -> bytearray:
+    """The messages of both rings, each as it was received first, the oldest first."""
+    both = _entries(ids)
+    for name, received_at in _entries(others).items():
+        both[name] = min(received_at, both.get(name, received_at))
+    in_order = sorted(both.items(), key=lambda each: (each[1], each[0]))
+    return bytearray(b"".join(entry(name, received_at) for name, received_at in in_order))
+
+
 def shortened(ids: bytes | bytearray, keep_from: int) -> tuple[bytes, int]:
     """The ring without the oldest that were received before `keep_from` or are too many.
 
@@ -45,6 +60,11 @@ def shortened(ids: bytes | bytearray, keep_from: int) -> tuple[bytes, int]:
         drop += ID_BYTES
     over = max(0, (len(ids) - drop) // ID_BYTES - MOST_IDS)
     return bytes(ids[drop + over * ID_BYTES :]), over
+
+
+def _entries(ids: bytes | bytearray) -> dict[bytes, int]:
+    positions = range(0, len(ids), ID_BYTES)
+    return {bytes(ids[start : start + HASH_BYTES]): _received_at(ids, start) for start in positions}
 
 
 def _position(ids: bytes | bytearray, name: bytes) -> int | None:

@@ -1,0 +1,330 @@
+"""Merging: two states that folded a part of the events each answer as one that folded them all (RULES.md, law L3)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.domain import rules
+from segue.domain.event import Event
+from segue.domain.rules.evidence import MOST_ENTRIES
+from segue.domain.time import DAY, HOUR, MINUTE
+from tests.domain.test_laws import FIRST_CATALOG, answers, edges, happened, members
+from tests.domain.test_laws_more import A_TENTH, AHEAD, engine_of, visitor_of
+from tests.engine import Engine, covers
+from tests.oracle import Oracle, Visitor
+from tests.oracle.membership import nodes, span
+from tests.strategies import (
+    LATENESS,
+    START,
+    Catalog,
+    Choices,
+    Limits,
+    Step,
+    definitions,
+    histories,
+    in_order,
+    orders,
+    visits,
+)
+from tests.strategies_more import Scene, scenes
+
+SOON_COPIED = Limits(max_age=3 * HOUR, copied_within=2 * HOUR)
+"""Everything within the day for which ids are kept."""
+
+
+def state_of(engine: Engine, steps: Iterable[Step], state: rules.State | None = None) -> rules.State:
+    """The state after these steps, from nothing or from another one."""
+    return reduce(
+        lambda before, step: rules.fold(engine.program, before, step.events, at=step.at),
+        steps,
+        rules.empty() if state is None else state,
+    )
+
+
+@st.composite
+def divisions(draw: st.DrawFn, history: Sequence[Event], count: int) -> list[list[Event]]:
+    """The events in so many parts, all copies of a message in the same one."""
+    choices = Choices(draw)
+    part_of = {name: choices.number(0, count - 1) for name in dict.fromkeys(event.message_id for event in history)}
+    return [[event for event in history if part_of[event.message_id] == part] for part in range(count)]
+
+
+@st.composite
+def overlapping(draw: st.DrawFn, history: Sequence[Event]) -> list[list[Event]]:
+    """The events in two parts; some are in both, and copies may be in either."""
+    choices = Choices(draw)
+    parts: list[list[Event]] = [[], []]
+    for event in history:
+        for part in choices.one(((0,), (1,), (0, 1), (0, 1))):
+            parts[part].append(event)
+    return parts
+
+
+def asked(catalog: Catalog, segment: str) -> list[str]:
+    """The segments that a definition asks for."""
+    definition = catalog[segment]
+    parts = [definition[part] for part in ("when", "until") if part in definition]
+    return [node["segment"] for part in parts for node in nodes(part) if "segment" in node]
+
+
+def reach(catalog: Catalog, segment: str) -> int:
+    """How far back a segment's memory looks, with that of the segments it asks for; 0 if nothing is remembered."""
+    own = span(catalog[segment], "stays") + span(catalog[segment], "enter_after")
+    return own + max((reach(catalog, other) for other in asked(catalog, segment)), default=0)
+
+
+def exact_from(catalog: Catalog, frozen: int | None, parts: Sequence[Sequence[Event]]) -> Mapping[str, int]:
+    """The instant from which on a merged state is to answer for each segment as if it had folded all the events.
+
+    At once where nothing is remembered, or both states reach back: only one part has events that count before `frozen`.
+    Else as soon as no memory looks back beyond it. What is on a list today changes all the past.
+    """
+    starts = [min(max(event.occurred_at, event.received_at - LATENESS) for event in part) for part in parts if part]
+    if frozen is None or (sum(start < frozen for start in starts) < 2 and "'list'" not in repr(catalog)):
+        return dict.fromkeys(catalog, 0)
+    reaches = {segment: reach(catalog, segment) for segment in catalog}
+    return {segment: frozen + back if back else 0 for segment, back in reaches.items()}
+
+
+def check(
+    engine: Engine, visitor: Visitor, state: rules.State, since: Mapping[str, int], upto: int | None = None
+) -> None:
+    """What the state answers of these segments, each from its instant on, is what the oracle says."""
+    timeline = engine.timeline(state, state.instant)
+    for segment in since.keys() - timeline.approximate:
+        for at in edges(visitor.breakpoints(segment, upto), max(state.instant, since[segment])):
+            known = timeline.known_until is None or at < timeline.known_until
+            answer = timeline if known else engine.timeline(state, at)
+            assert covers(answer, segment, at) is visitor.member(segment, at), (segment, at)
+
+
+def check_merged(data: st.DataObject, engine: Engine, visitor: Visitor, upto: int | None = None) -> None:
+    """Two parts of a history are merged, and what is received later is folded in: both times the answers are exact."""
+    oracle = visitor.oracle
+    catalog = {name: {**definition} for name, definition in oracle.catalog.items()}
+    received = sorted(visitor.log, key=lambda event: event.received_at)
+    cut = data.draw(st.integers(1, len(received)))
+    parts = data.draw(divisions(received[:cut], 2))
+    merged = rules.merge(engine.program, *(state_of(engine, data.draw(orders(part))) for part in parts))
+    since = exact_from(catalog, merged.frozen, parts)
+    check(engine, oracle.visitor(received[:cut]), merged, since, upto)
+    whole = state_of(engine, data.draw(orders(received[cut:])), merged)
+    check(engine, visitor, whole, since, upto)
+
+
+@given(st.data(), definitions(), histories())
+def test_two_states_merged_answer_as_one_that_folded_everything_and_go_on_like_it(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    check_merged(data, Engine(catalog), Oracle(catalog).visitor(history))
+
+
+@A_TENTH
+@given(st.data(), scenes())
+def test_so_they_do_where_calendars_places_and_people_are_asked_for(data: st.DataObject, scene: Scene) -> None:
+    end = max(event.received_at for event in scene.history) + AHEAD
+    check_merged(data, engine_of(scene), visitor_of(scene), end)
+
+
+@given(st.data(), visits())
+def test_so_they_do_under_the_first_catalogue(data: st.DataObject, history: list[Event]) -> None:
+    check_merged(data, Engine(FIRST_CATALOG), Oracle(FIRST_CATALOG).visitor(history))
+
+
+@given(st.data(), definitions(), histories(SOON_COPIED))
+def test_a_message_that_both_have_counts_once_and_as_it_was_received_first(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    """No two messages are of the same instant: if they also said the same, nothing in a state would tell them apart."""
+    message_at = {event.occurred_at: event.message_id for event in history}
+    apart = [event for event in history if message_at[event.occurred_at] == event.message_id]
+    engine, parts = Engine(catalog), data.draw(overlapping(apart))
+    merged = rules.merge(engine.program, *(state_of(engine, data.draw(orders(part))) for part in parts))
+    check(engine, Oracle(catalog).visitor(apart), merged, exact_from(catalog, merged.frozen, parts))
+    assert merged.counts.folded == len({event.message_id for event in apart})
+    assert merged.counts.folded + merged.counts.duplicate == sum(map(len, parts))
+
+
+@given(st.data(), definitions(), histories())
+def test_it_does_not_matter_which_of_two_or_of_three_is_merged_into_which(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    program, engine = rules.compile(catalog), Engine(catalog)
+    parts = data.draw(divisions(history, 3))
+    a, b, c = (state_of(engine, in_order(part)) for part in parts)
+    ab = rules.merge(program, a, b)
+    one = rules.merge(program, ab, c)
+    other = rules.merge(program, rules.merge(program, c, b), a)
+    visitor = Oracle(catalog).visitor(history)
+    instants = edges(set[int]().union(*(visitor.breakpoints(segment) for segment in catalog)), one.instant)
+    assert answers(engine, rules.merge(program, b, a), instants) == answers(engine, ab, instants)
+    since = exact_from(catalog, one.frozen, parts)
+    for at, said in answers(engine, one, instants).items():
+        exact = {segment for segment in catalog if at >= since[segment]}
+        assert said & exact == members(engine.timeline(other, at), at) & exact, at
+
+
+@given(st.data(), definitions(), histories())
+def test_what_was_announced_says_who_is_in_after_merging_too(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    engine = Engine(catalog)
+    a, b = (state_of(engine, data.draw(orders(part))) for part in data.draw(divisions(history, 2)))
+    merged = rules.merge(engine.program, a, b)
+    inside: set[str] = set()
+    for transition in merged.pending:
+        assert (transition.segment in inside) is (transition.transition == "exited")
+        (inside.discard if transition.segment in inside else inside.add)(transition.segment)
+        assert transition.at <= merged.instant
+    assert inside == members(engine.timeline(merged, merged.instant), merged.instant)
+    numbers = [transition.seq for transition in merged.pending]
+    assert numbers == list(range(max(a.seq, b.seq) + 1, merged.seq + 1))
+
+
+@given(definitions(), histories())
+def test_merging_with_nothing_changes_no_answer(catalog: Catalog, history: list[Event]) -> None:
+    engine = Engine(catalog)
+    state = state_of(engine, in_order(history))
+    for merged in (
+        rules.merge(engine.program, state, rules.empty()),
+        rules.merge(engine.program, rules.empty(), state),
+    ):
+        assert engine.timeline(merged, state.instant) == engine.timeline(state, state.instant)
+        assert merged.frozen == state.frozen
+        assert merged.counts == state.counts
+
+
+# What is told, drawn
+
+
+def merged_after(when: Mapping[str, Any], here: Sequence[int], there: Sequence[int]) -> rules.State:
+    """A state in which A happened `here`, drained, merged with one in which it happened `there`, drained too."""
+    program = rules.compile({"it": {"name": "It", "when": dict(when)}})
+    a, b = (
+        rules.drained(
+            rules.fold(program, rules.empty(), [happened(number, at) for number, at in enumerate(instants, first)])
+        )
+        for first, instants in ((0, here), (100, there))
+    )
+    return rules.merge(program, a, b)
+
+
+def told(state: rules.State) -> list[tuple[str, int, str]]:
+    return [(each.transition, each.at, each.reason) for each in state.pending]
+
+
+def test_what_only_both_together_bring_is_announced_when_they_are_merged() -> None:
+    """
+    a   A.....
+    b   ...A      two A's: [###
+    """
+    state = merged_after({"did": "A", "count": {"ge": 2}}, [START], [START + 3])
+    assert told(state) == [("entered", START + 3, "merge")]
+
+
+def test_a_membership_of_the_other_profile_is_told_to_those_who_follow_the_one_that_goes_on() -> None:
+    assert told(merged_after({"did": "A"}, [], [START])) == [("entered", START, "merge")]
+    assert told(merged_after({"did": "A"}, [START], [])) == []
+    assert told(merged_after({"did": "A"}, [START], [START + 5])) == []
+
+
+def test_what_came_due_for_the_other_profile_meanwhile_is_announced_with_its_own_instant() -> None:
+    """
+    a   ..................A
+    b   A....[####).......       10 ms after the A, for 5 ms
+    """
+    state = merged_after({"did": "A", "ago": ["15ms", "10ms"]}, [START + 100], [START])
+    assert told(state) == [("entered", START + 10, "time"), ("exited", START + 15, "time")]
+
+
+def test_what_came_due_for_the_profile_that_goes_on_is_announced_once() -> None:
+    state = merged_after({"did": "A", "within": "10ms"}, [START], [START + 5, START + 30])
+    assert told(state) == [("exited", START + 10, "time"), ("entered", START + 30, "merge")]
+
+
+# Bounds
+
+
+def test_more_than_a_measurement_may_hold_is_approximate_after_merging() -> None:
+    half = MOST_ENTRIES // 2 + 1
+    catalog = {"it": {"name": "It", "when": {"aggregate": {"of": "A", "distinct": "k", "is": {"gt": MOST_ENTRIES}}}}}
+    program = rules.compile(catalog)
+    a, b = (
+        rules.fold(program, rules.empty(), [
+            Event(message_id=f"{number}", name="A", occurred_at=START, received_at=START, properties={"k": number})
+            for number in range(first, first + half)
+        ])
+        for first in (0, half)
+    )  # fmt: skip
+    assert rules.merge(program, a, b).approximate == ("it",)
+
+
+def test_a_copy_among_totals_of_all_time_makes_the_answer_approximate() -> None:
+    program = rules.compile({"it": {"name": "It", "when": {"aggregate": {"of": "A", "sum": "n", "is": {"ge": 3}}}}})
+    event = Event(message_id="a", name="A", occurred_at=START, received_at=START, properties={"n": 2})
+    other = Event(message_id="b", name="A", occurred_at=START, received_at=START, properties={"n": 1})
+    state = rules.fold(program, rules.empty(), [event])
+    assert rules.merge(program, state, rules.fold(program, rules.empty(), [event])).approximate == ("it",)
+    exact = rules.timeline(program, rules.merge(program, state, rules.fold(program, rules.empty(), [other])), START)
+    assert exact.approximate == frozenset()
+    assert members(exact, START) == {"it"}
+
+
+# Back-fill
+
+
+@given(st.data(), definitions(), histories())
+def test_a_state_that_adopts_what_a_new_definition_measures_answers_as_if_it_had_always_been_there(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    """Events received up to the cut are folded under the first few definitions, live; later ones under all of them."""
+    number = data.draw(st.integers(0, len(catalog) - 1))
+    first, all_ = Engine(dict(list(catalog.items())[:number])), Engine(catalog)
+    received = sorted(history, key=lambda event: event.received_at)
+    cut = data.draw(st.sampled_from(received)).received_at
+    until = [event for event in received if event.received_at <= cut]
+    after = [event for event in received if event.received_at > cut]
+    live = state_of(all_, in_order(after), state_of(first, in_order(until)))
+    new = all_.program.evidence.keys() - first.program.evidence.keys()
+    adopted = rules.adopt(all_.program, live, state_of(all_, in_order(until)), new, delivery="fill")
+    back = adopted.frozen if adopted.instant > cut + LATENESS else None
+    since = exact_from(catalog, back, [received, received])
+    check(all_, Oracle(catalog).visitor(history), adopted, {name: since[name] for name in filled(first, all_)})
+    assert rules.adopt(all_.program, adopted, live, new, delivery="fill") is adopted
+    assert adopted.counts == live.counts
+
+
+def filled(before: Engine, after: Engine) -> list[str]:
+    """The segments that read something new, and beside it only what was measured just as far back before."""
+    old, new = before.program.evidence, after.program.evidence
+    wider = {key for key in old.keys() & new.keys() if kept_of(old[key]) != kept_of(new[key])}
+    return [
+        segment.id
+        for segment in after.program.order
+        for keys in [{key for key, _ in segment.reads}]
+        if keys - old.keys() and not keys & wider
+    ]
+
+
+def kept_of(evidence: Any) -> tuple[Any, ...]:
+    return evidence.far, evidence.near, evidence.most, evidence.looked_back
+
+
+@pytest.mark.parametrize("after", [MINUTE, 3 * DAY])
+def test_sums_of_before_and_after_the_cut_add_up(after: int) -> None:
+    old = {"old": {"name": "Old", "when": {"did": "B"}}}
+    new = {**old, "new": {"name": "New", "when": {"aggregate": {"of": "A", "sum": "n", "is": {"ge": 5}}}}}
+    before, now = rules.compile(old), rules.compile(new)
+    early = Event(message_id="a", name="A", occurred_at=START, received_at=START, properties={"n": 2})
+    late = Event(message_id="b", name="A", occurred_at=START + after, received_at=START + after, properties={"n": 3})
+    live = rules.fold(now, rules.fold(before, rules.empty(), [early]), [late])
+    state = rules.adopt(
+        now, live, rules.fold(now, rules.empty(), [early]), now.evidence.keys() - before.evidence.keys()
+    )
+    assert members(rules.timeline(now, live, late.received_at), late.received_at) == set()
+    assert members(rules.timeline(now, state, late.received_at), late.received_at) == {"new"}
+    assert told(state) == [("entered", late.received_at, "merge")]
