@@ -84,9 +84,16 @@ class Measurements:
     book: dict[str, Evidence] = field(default_factory=dict)
     looked_back: bool = False
 
-    def node(self, condition: Any) -> Node:
-        """The compiled condition."""
-        return self.compile_condition(condition, self)
+    def node(self, condition: Any, part: str) -> Node:
+        """The compiled condition, which is this part of a definition. Raises `Invalid` with the path from there."""
+        try:
+            return self.compile_condition(condition, self)
+        except Invalid as error:
+            raise error.under(part) from error
+
+    def nodes(self, conditions: Sequence[Any], part: str) -> list[Node]:
+        """The compiled conditions of a part that is a list of them."""
+        return [self.node(condition, f"{part}[{number}]") for number, condition in enumerate(conditions)]
 
     def events(
         self,
@@ -138,7 +145,7 @@ class Measurements:
     def members_of(self, name: str) -> frozenset[str]:
         """The identifiers on a static list. Raises `Invalid` if there is no such list."""
         if name not in self.lists:
-            raise Invalid(f"refers to a list {name!r} that does not exist", "list")
+            raise Invalid(f"expected a list of this catalogue, found {name!r:.60}", "list")
         return self.lists[name]
 
     def trait(self, name: str) -> str:

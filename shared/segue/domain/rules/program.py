@@ -21,6 +21,12 @@ from segue.domain.time import DAY, HOUR
 LATENESS: Final = HOUR
 MAX_AGE: Final = 30 * DAY
 
+MOST_REFERRED: Final = 256
+"""The segments that one may refer to, directly and through others: what an event may make us look at."""
+
+MOST_SHOWN: Final = 10
+"""The names of a circle that a message shows."""
+
 
 @dataclass(frozen=True)
 class CompiledSegment:
@@ -87,9 +93,7 @@ def compile(
     refers = {name: _references(segment) for name, segment in parsed.items()}
     order = _ordered(refers)
     remembering = {name for name, segment in parsed.items() if _remembers(segment)}
-    closures: dict[str, frozenset[str]] = {}
-    for name in order:
-        closures[name] = frozenset(refers[name]).union(*(closures[other] for other in refers[name]))
+    closures = _closures(order, refers)
     looked_back = remembering.union(*(closures[name] for name in remembering))
 
     measurements = Measurements(
@@ -142,8 +146,8 @@ def _compiled(
     closure: frozenset[str],
     others: Mapping[str, CompiledSegment],
 ) -> CompiledSegment:
-    when = measurements.node(segment.when)
-    until = measurements.node(segment.until) if segment.until else None
+    when = measurements.node(segment.when, "when")
+    until = measurements.node(segment.until, "until") if segment.until else None
     consented = _consented(segment.purposes, measurements)
     content = {part: source.get(part) for part in ("when", "stays", "until", "enter_after", "purposes")}
     parts = [part for part in (when, until, consented) if part is not None]
@@ -163,33 +167,53 @@ def _compiled(
     )
 
 
-def _references(segment: language.Segment) -> frozenset[str]:
-    found: set[str] = set()
+def _references(segment: language.Segment) -> dict[str, str]:
+    """The segments that a definition names, each with the path of the part that does."""
+    found: dict[str, str] = {}
 
-    def visit(part: object) -> None:
+    def visit(part: object, path: str) -> None:
         if isinstance(part, InSegment):
-            found.add(part.segment)
+            found.setdefault(part.segment, f"{path}.segment")
         elif isinstance(part, BaseModel):
-            for value in part.__dict__.values():
-                visit(value)
+            for name, field in type(part).model_fields.items():
+                visit(getattr(part, name), f"{path}.{field.alias or name}")
         elif isinstance(part, list):
-            for value in part:
-                visit(value)
+            for number, value in enumerate(part):
+                visit(value, f"{path}[{number}]")
 
-    visit(segment.when)
-    visit(segment.until)
-    return frozenset(found)
+    visit(segment.when, "when")
+    visit(segment.until, "until")
+    return found
 
 
-def _ordered(refers: Mapping[str, frozenset[str]]) -> list[str]:
+def _ordered(refers: Mapping[str, Mapping[str, str]]) -> list[str]:
     for name, others in refers.items():
-        for other in sorted(others - refers.keys()):
-            raise Invalid(f"refers to a segment {other!r} that does not exist", f"segments.{name}")
+        for other, path in others.items():
+            if other not in refers:
+                raise Invalid(f"expected a segment of this catalogue, found {other!r:.60}", f"segments.{name}.{path}")
     try:
         return list(TopologicalSorter({name: sorted(others) for name, others in refers.items()}).static_order())
     except CycleError as error:
-        cycle = " → ".join(reversed(error.args[1]))
-        raise Invalid(f"refers to itself: {cycle}", f"segments.{error.args[1][0]}") from error
+        circle = error.args[1][::-1]
+        path = refers[circle[0]][circle[1]]
+        shown = circle if len(circle) <= MOST_SHOWN else [*circle[: MOST_SHOWN - 2], "…", circle[-1]]
+        raise Invalid(
+            f"expected no segment that refers to itself, found {' → '.join(shown)}", f"segments.{circle[0]}.{path}"
+        ) from error
+
+
+def _closures(order: Sequence[str], refers: Mapping[str, Mapping[str, str]]) -> dict[str, frozenset[str]]:
+    """Of each segment, those it refers to, directly and through others; `order` has those referred to first."""
+    closures: dict[str, frozenset[str]] = {}
+    for name in order:
+        closures[name] = frozenset(refers[name]).union(*(closures[other] for other in refers[name]))
+        if len(closures[name]) > MOST_REFERRED:
+            raise Invalid(
+                f"expected at most {MOST_REFERRED} segments that it refers to, directly and through others, "
+                f"found {len(closures[name])}",
+                f"segments.{name}",
+            )
+    return closures
 
 
 def _by_event(evidence: Mapping[str, Evidence]) -> dict[str, tuple[Evidence, ...]]:
@@ -201,12 +225,12 @@ def _by_event(evidence: Mapping[str, Evidence]) -> dict[str, tuple[Evidence, ...
 def _grouped(
     evidence: Mapping[str, Evidence], name_of: Callable[[Evidence], str | None]
 ) -> dict[str, tuple[Evidence, ...]]:
-    found: dict[str, tuple[Evidence, ...]] = {}
+    found: dict[str, list[Evidence]] = {}
     for one in evidence.values():
         name = name_of(one)
         if name is not None:
-            found[name] = (*found.get(name, ()), one)
-    return found
+            found.setdefault(name, []).append(one)
+    return {name: tuple(ones) for name, ones in found.items()}
 
 
 def _dependents(compiled: Mapping[str, CompiledSegment], evidence: Mapping[str, Evidence]) -> dict[str, frozenset[str]]:

@@ -50,25 +50,25 @@ class InSegment(Model):
 
 
 def compile_all(condition: All, measurements: Measurements) -> Node:
-    return every([measurements.node(part) for part in condition.all])
+    return every(measurements.nodes(condition.all, "all"))
 
 
 def compile_any(condition: Any_, measurements: Measurements) -> Node:
-    nodes = [measurements.node(part) for part in condition.any]
+    nodes = measurements.nodes(condition.any, "any")
     return _over(nodes, lambda _view, parts: union(span for part in parts for span in part))
 
 
 def compile_none(condition: None_, measurements: Measurements) -> Node:
-    return _none([measurements.node(part) for part in condition.none])
+    return _none(measurements.nodes(condition.none, "none"))
 
 
 def compile_not(condition: Not, measurements: Measurements) -> Node:
-    return _none([measurements.node(condition.not_)])
+    return _none([measurements.node(condition.not_, "not")])
 
 
 def compile_at_least(condition: AtLeast, measurements: Measurements) -> Node:
     count = condition.at_least.count
-    nodes = [measurements.node(part) for part in condition.at_least.of]
+    nodes = measurements.nodes(condition.at_least.of, "at_least.of")
     return _over(nodes, lambda _view, parts: at_least(count, parts))
 
 
