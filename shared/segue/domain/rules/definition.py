@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, Field, Tag, ValidationError
 
 from segue.domain.errors import Invalid
 from segue.domain.rules.kinds import (
@@ -28,7 +28,7 @@ from segue.domain.rules.kinds import (
     trait,
 )
 from segue.domain.rules.measurements import Measurements, Node
-from segue.domain.rules.model import Duration, Model, Text
+from segue.domain.rules.model import Duration, Model, Refused, Text, tag, told_by
 
 MAX_DEPTH = 32
 """How deeply conditions may be nested."""
@@ -61,23 +61,12 @@ KINDS: Final[Mapping[str, tuple[type[Model], Callable[[Any, Measurements], Node]
 """Every kind of condition, by the key that tells it: what it may say, and how it is compiled."""
 
 
-def _kind(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return None
-    found = [kind for kind in KINDS if kind in value]
-    return found[0] if len(found) == 1 else None
-
-
 if TYPE_CHECKING:
     Condition = Any
 else:
     Condition = Annotated[
-        reduce(operator.or_, [Annotated[model, Tag(kind)] for kind, (model, _) in KINDS.items()]),
-        Discriminator(
-            _kind,
-            custom_error_type="kind",
-            custom_error_message=f"expected a condition with exactly one of {' '.join(KINDS)}",
-        ),
+        reduce(operator.or_, [Annotated[model, Tag(tag(kind))] for kind, (model, _) in KINDS.items()]),
+        told_by(*KINDS),
     ]
     for model in (logic.All, logic.Any_, logic.None_, logic.Not, logic.AtLeastOf, logic.AtLeast):
         model.model_rebuild(force=True, _types_namespace={"Condition": Condition})
@@ -92,7 +81,7 @@ class Segment(Model):
     stays: Duration | None = None
     until: Condition | None = None
     enter_after: Duration | None = None
-    purposes: list[Text] = Field(default=[], max_length=20)
+    purposes: list[Text] = Field(default=[], min_length=1, max_length=20)
 
 
 def compile_condition(condition: BaseModel, measurements: Measurements) -> Node:
@@ -105,7 +94,7 @@ _COMPILERS: Mapping[type[BaseModel], Callable[[Any, Measurements], Node]] = dict
 
 def parse(definition: object) -> Segment:
     """The definition of one segment. Raises `Invalid` with the path of the first wrong part."""
-    _check_depth(definition, 0)
+    _check_values(definition, "", 0)
     try:
         return Segment.model_validate(definition)
     except ValidationError as error:
@@ -122,40 +111,65 @@ def problems(definition: object) -> list[Invalid]:
 
 
 def _invalid(error: ValidationError, definition: object) -> list[Invalid]:
-    return [Invalid(_message(detail), _path(detail["loc"], definition)) for detail in error.errors(include_url=False)]
+    return [_flaw(detail, definition) for detail in error.errors(include_url=False)]
 
 
-def _message(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] in ("value_error", "kind"):
-        return message
-    if error["type"] == "missing":
-        return "expected this part, found nothing"
-    if error["type"] == "extra_forbidden":
-        return "expected no such part"
-    return f"{message}, found {error['input']!r:.60}"
+EXPECTED: Final[Mapping[str, str]] = {
+    "missing": "expected this part, found nothing",
+    "extra_forbidden": "expected no such part",
+    "model_type": "expected a mapping",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "finite_number": "expected a number",
+    "literal_error": "expected {expected}",
+    "string_too_short": "expected text of at least {min_length} character",
+    "string_too_long": "expected text of at most {max_length} characters",
+    "too_short": "expected at least {min_length} of them",
+    "too_long": "expected at most {max_length} of them",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+}
+"""What is said for pydantic's own kinds of errors."""
 
 
-def _path(location: tuple[int | str, ...], definition: object) -> str:
-    """The path as it stands in the definition: pydantic's location less the tags of its unions."""
-    path, part, tagged = "", definition, False
+def _flaw(detail: Any, definition: object) -> Invalid:
+    context = detail.get("ctx", {})
+    refused = context.get("error")
+    steps = refused.steps if isinstance(refused, Refused) else ()
+    path, found = _located((*detail["loc"], *steps), definition)
+    message = str(refused or EXPECTED.get(detail["type"], detail["msg"]).format(**context))
+    return Invalid(message if "found" in message else f"{message}, found {found!r:.60}", path)
+
+
+_TAGS = frozenset(map(tag, KINDS))
+
+
+def _located(location: tuple[int | str, ...], definition: object) -> tuple[str, object]:
+    """The path as it stands in the definition, pydantic's location less the tags of its unions, and what is there."""
+    path, part = "", definition
     for number, step in enumerate(location):
-        if not tagged and _kind(part) == step:
-            tagged = True
-            continue
-        tagged = False
         if isinstance(part, dict) and step in part:
             path, part = f"{path}.{step}" if path else str(step), part[step]
         elif isinstance(part, list) and isinstance(step, int) and step < len(part):
             path, part = f"{path}[{step}]", part[step]
-        elif number == len(location) - 1:
-            path = f"{path}.{step}" if path else str(step)
-    return path
+        elif number == len(location) - 1 and step not in _TAGS:
+            path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path, part
 
 
-def _check_depth(value: object, depth: int) -> None:
+def _check_values(value: object, path: str, depth: int) -> None:
+    """Refuse what no part may be: null, which would be as good as leaving a window out, and depths without end."""
     if depth > MAX_DEPTH * 3:
-        raise Invalid(f"expected conditions nested at most {MAX_DEPTH} deep")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for part in parts:
-        _check_depth(part, depth + 1)
+        raise Invalid(f"expected conditions nested at most {MAX_DEPTH} deep, found more", path)
+    if value is None:
+        raise Invalid("expected a value, found nothing", path)
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _check_values(part, f"{path}.{name}" if path else str(name), depth + 1)
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            _check_values(part, f"{path}[{number}]", depth + 1)

@@ -1,5 +1,6 @@
 """The parts that definitions are made of: durations, instants, operators, windows, and models that refuse the rest."""
 
+import math
 from typing import Annotated, Any
 
 from pydantic import (
@@ -7,6 +8,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainValidator,
     WithJsonSchema,
@@ -22,14 +24,26 @@ MAX_COUNT = 1_000
 """The largest number of events a count may ask for: that many instants are kept (answers are exact up to there)."""
 
 
+class Refused(ValueError):
+    """What pydantic collects of a wrong part: what was expected, and the steps to where, inside the part."""
+
+    def __init__(self, message: str, *steps: str | int) -> None:
+        super().__init__(message)
+        self.steps = steps
+
+
+MOST_SAME = 5
+"""The paths that `same` may name."""
+
+
 def _refusing(check: Any) -> Any:
-    """The same check, its `Invalid` raised as the ValueError that pydantic collects with a path."""
+    """The same check, its `Invalid` raised as what pydantic collects."""
 
     def validate(value: Any) -> Any:
         try:
             return check(value)
         except Invalid as error:
-            raise ValueError(str(error)) from error
+            raise Refused(error.message, *filter(None, [error.path])) from error
 
     return validate
 
@@ -44,6 +58,23 @@ def _instant(value: object) -> int:
 def _time_zone(name: str) -> str:
     local_time.zone(name)
     return name
+
+
+def _number(value: Json) -> Json:
+    if operators.is_number(value) and math.isfinite(value):
+        return value
+    raise Invalid(f"expected a number, found {value!r:.40}")
+
+
+def _same(value: Json) -> Json:
+    if not isinstance(value, list | dict):
+        raise Invalid(f"expected property paths, as a list or from A's to B's, found {value!r:.60}")
+    if not 0 < len(value) <= MOST_SAME:
+        raise Invalid(f"expected 1 to {MOST_SAME} paths, found {len(value)}")
+    for name, path in value.items() if isinstance(value, dict) else zip(value, value, strict=True):
+        if not (isinstance(path, str) and path and name):
+            raise Invalid(f"expected a property path, found {path!r:.60}", name if isinstance(value, dict) else "")
+    return value
 
 
 def _where(value: Json) -> Json:
@@ -81,6 +112,12 @@ def _count(value: Json) -> Json:
     return value
 
 
+_SAME_SCHEMA = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_SAME},
+        {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1, "maxProperties": MOST_SAME},
+    ],
+}
 _MATCHER_SCHEMA = {
     "description": "one operator with its operand, such as {ge: 3}",
     "type": "object",
@@ -102,7 +139,9 @@ Where = Annotated[dict[str, Any], PlainValidator(_refusing(_where)), WithJsonSch
 Is = Annotated[dict[str, Any], PlainValidator(_refusing(_test)), WithJsonSchema(_MATCHER_SCHEMA)]
 FigureIs = Annotated[dict[str, Any], PlainValidator(_refusing(_figure_test)), WithJsonSchema(_MATCHER_SCHEMA)]
 Count = Annotated[dict[str, Any], PlainValidator(_refusing(_count)), WithJsonSchema(_MATCHER_SCHEMA)]
+Number = Annotated[int | float, PlainValidator(_refusing(_number)), WithJsonSchema({"type": "number"})]
 TimeZone = Annotated[str, AfterValidator(_refusing(_time_zone))]
+Same = Annotated[list[str] | dict[str, str], PlainValidator(_refusing(_same)), WithJsonSchema(_SAME_SCHEMA)]
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(operators.text)]
 Path = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -111,6 +150,25 @@ class Model(BaseModel):
     """A part of a definition: nothing but the named fields, no conversion, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def tag(kind: str) -> str:
+    """What stands for a member of a union in pydantic's locations; no field is named like that."""
+    return f"<{kind}>"
+
+
+def told_by(*kinds: str) -> Discriminator:
+    """Tells the members of a union, each with the tag of one of these keys, by the key that a mapping has."""
+
+    def kind_of(value: object) -> str | None:
+        found = [kind for kind in kinds if kind in value] if isinstance(value, dict) else []
+        return tag(found[0]) if len(found) == 1 else None
+
+    return Discriminator(
+        kind_of,
+        custom_error_type="kind",
+        custom_error_message=f"expected a mapping with exactly one of {' '.join(kinds)}",
+    )
 
 
 class Selector(Model):
@@ -156,9 +214,9 @@ class Windowed(Model):
     @model_validator(mode="after")
     def _one_window(self) -> "Windowed":
         if sum(getattr(self, window) is not None for window in WINDOWS) > 1:
-            raise ValueError(f"expected at most one window of {', '.join(WINDOWS)}, found more")
+            raise Refused(f"expected at most one window of {', '.join(WINDOWS)}")
         if self.ago is not None and self.ago[0] <= self.ago[1]:
-            raise ValueError("expected ago: [far, near] with far longer ago than near")
+            raise Refused("expected [far, near] with far longer ago than near", "ago")
         return self
 
     @property

@@ -261,7 +261,7 @@ def _check_operand(name: str, operand: Json, nested: bool, refs: bool) -> None:
             raise Invalid(f"unknown operator; expected one of {' '.join(sorted([*OPERATORS, 'missing']))}")
         elif isinstance(operand, dict):
             if not (refs and OPERATORS[name].takes_ref):
-                raise Invalid("ref is not allowed here")
+                raise Invalid(f"expected a value that is no ref, found {operand!r:.60}")
             if set(operand) != {"ref"} or not isinstance(operand["ref"], str) or not operand["ref"]:
                 raise Invalid(f"expected a value or {{ref: path}}, found {operand!r:.60}")
         else:

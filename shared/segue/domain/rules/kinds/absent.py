@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
-from segue.domain.rules.model import AnySelector, Duration, Model, Path
+from segue.domain.rules.model import AnySelector, Duration, Model, Refused, Same
 
 
 class AbsentOf(Model):
@@ -19,12 +19,12 @@ class AbsentOf(Model):
     without: AnySelector
     for_: Duration | None = Field(default=None, alias="for")
     within: Duration | None = None
-    same: list[Path] | dict[Path, Path] = Field(default=[], max_length=5)
+    same: Same = []  # noqa: RUF012  # pydantic copies defaults
 
     @model_validator(mode="after")
     def _for_is_less(self) -> "AbsentOf":
         if self.for_ is not None and self.within is not None and self.for_ >= self.within:
-            raise ValueError("for: expected less than within")
+            raise Refused("expected less than within", "for")
         return self
 
 

@@ -10,7 +10,7 @@ from segue.domain.rules.figures import FIGURES, steps, where_true
 from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.kinds.did import needed
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
-from segue.domain.rules.model import FigureIs, Model, Path, Text, Where, Windowed
+from segue.domain.rules.model import FigureIs, Model, Path, Refused, Text, Where, Windowed
 from segue.domain.rules.operators import COUNTING, is_number, matcher, operation
 
 READS = {"latest": "whole", "first": "whole", "distinct": "value"}
@@ -35,7 +35,7 @@ class Figure(Windowed):
     @model_validator(mode="after")
     def _one_figure(self) -> "Figure":
         if sum(getattr(self, name) is not None for name in FIGURE_FUNCTIONS) != 1:
-            raise ValueError(f"expected exactly one of {' '.join(FIGURE_FUNCTIONS)}")
+            raise Refused(f"expected exactly one of {' '.join(FIGURE_FUNCTIONS)}")
         return self
 
     @property

@@ -14,7 +14,7 @@ from segue.domain.rules.evidence import Seen, as_seen, content_key, over_time
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.local_time import first_instant, local, shown, zone
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
-from segue.domain.rules.model import Duration, Model, Path, TimeZone
+from segue.domain.rules.model import Duration, Model, Path, Refused, TimeZone
 from segue.domain.rules.operators import split, value_at
 from segue.domain.time import instant
 
@@ -23,7 +23,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 def _time_of_day(text: str) -> str:
     if len(text) != 5 or text[2] != ":" or not (text[:2] + text[3:]).isdigit() or text[:2] > "23" or text[3:] > "59":
-        raise ValueError("expected a time of day such as 09:00")
+        raise Refused("expected a time of day such as 09:00")
     return text
 
 
@@ -43,7 +43,7 @@ class TimeOf(Model):
     @model_validator(mode="after")
     def _says_something(self) -> "TimeOf":
         if self.from_ == self.until and len(set(self.days)) == len(WEEKDAYS):
-            raise ValueError("expected from and until to differ, or some days")
+            raise Refused("expected from and until to differ, or some days")
         return self
 
 
@@ -62,9 +62,9 @@ class DateTest(Model):
     def _one_test(self) -> "DateTest":
         tests = (self.within_last, self.within_next, self.more_than_ago, self.anniversary)
         if sum(test is not None for test in tests) != 1:
-            raise ValueError("expected exactly one of within_last within_next more_than_ago anniversary")
+            raise Refused("expected exactly one of within_last within_next more_than_ago anniversary")
         if (self.anniversary is None) != (self.tz is None):
-            raise ValueError("tz: expected with anniversary, and only there")
+            raise Refused("expected with anniversary, and only there", "tz")
         return self
 
 

@@ -3,16 +3,16 @@
 import operator
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Tag
 
 from segue.domain.rules.evidence import content_key
 from segue.domain.rules.figures import FIGURES, Step, steps, where_true
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.kinds.aggregate import Figure, measured
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
-from segue.domain.rules.model import Model, Text, Where, Windowed
+from segue.domain.rules.model import Model, Number, Text, Where, Windowed, tag, told_by
 from segue.domain.rules.operators import is_number
 
 ORDERS = {name: getattr(operator, name) for name in ("eq", "ne", "gt", "ge", "lt", "le")}
@@ -29,11 +29,16 @@ class FigureOf(Model):
     aggregate: Figure
 
 
+Side = Annotated[
+    Annotated[CountOf, Tag(tag("did"))] | Annotated[FigureOf, Tag(tag("aggregate"))], told_by("did", "aggregate")
+]
+
+
 class CompareOf(Model):
-    left: CountOf | FigureOf
-    right: CountOf | FigureOf
+    left: Side
+    right: Side
     op: Literal["eq", "ne", "gt", "ge", "lt", "le"]
-    factor: int | float = Field(default=1, allow_inf_nan=False)
+    factor: Number = 1
 
 
 class Compare(Model):

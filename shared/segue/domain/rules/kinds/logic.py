@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from segue.domain.rules.intervals import Spans, at_least, complement, intersection, union
 from segue.domain.rules.measurements import Measurements, Node, View
-from segue.domain.rules.model import Model
+from segue.domain.rules.model import Model, Refused
 
 if TYPE_CHECKING:
     Condition = Any  # at run time `definition.py` says what it is, for it knows every kind
@@ -37,7 +37,7 @@ class AtLeastOf(Model):
     @model_validator(mode="after")
     def _possible(self) -> "AtLeastOf":
         if self.count > len(self.of):
-            raise ValueError(f"count: expected at most {len(self.of)}, the number of conditions, found {self.count}")
+            raise Refused(f"expected at most {len(self.of)}, the number of conditions", "count")
         return self
 
 

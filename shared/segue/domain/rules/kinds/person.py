@@ -11,7 +11,7 @@ from segue.domain.event import Event, Json
 from segue.domain.rules.evidence import Entry, Seen, as_seen, content_key, order, over_time
 from segue.domain.rules.intervals import FOREVER, Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
-from segue.domain.rules.model import Model, Text
+from segue.domain.rules.model import Model, Refused, Text
 from segue.domain.rules.operators import is_number, text
 
 CONSENT_CHANGED = "Segment Consent Preference Updated"
@@ -55,7 +55,7 @@ class GeoOf(Model):
     @model_validator(mode="after")
     def _says_something(self) -> "GeoOf":
         if not any((self.country, self.region, self.city, self.near)):
-            raise ValueError("expected some of country region city near")
+            raise Refused("expected some of country region city near")
         return self
 
 

@@ -9,7 +9,7 @@ from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_ke
 from segue.domain.rules.intervals import Spans, complement, intersection, union
 from segue.domain.rules.kinds.did import counted
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
-from segue.domain.rules.model import Duration, Model, Text, Where
+from segue.domain.rules.model import Duration, Model, Refused, Text, Where
 
 
 class Stopped(Model):
@@ -21,7 +21,7 @@ class Stopped(Model):
     @model_validator(mode="after")
     def _earlier_is_longer(self) -> "Stopped":
         if self.earlier <= self.recent:
-            raise ValueError("earlier: expected longer ago than recent")
+            raise Refused("expected longer ago than recent", "earlier")
         return self
 
 

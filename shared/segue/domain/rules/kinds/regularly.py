@@ -9,7 +9,7 @@ from segue.domain.rules.evidence import CalendarWindow, Entry, as_seen, content_
 from segue.domain.rules.intervals import Spans, holding
 from segue.domain.rules.local_time import Period, first_instant, local, period_after, period_start, zone
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
-from segue.domain.rules.model import MAX_COUNT, Model, Text, TimeZone, Where
+from segue.domain.rules.model import MAX_COUNT, Model, Refused, Text, TimeZone, Where
 
 
 class Regularly(Model):
@@ -26,7 +26,7 @@ class Regularly(Model):
     @model_validator(mode="after")
     def _possible(self) -> "Regularly":
         if self.in_ > self.last:
-            raise ValueError(f"in: expected at most last, {self.last}, found {self.in_}")
+            raise Refused(f"expected at most last, {self.last}", "in")
         return self
 
 

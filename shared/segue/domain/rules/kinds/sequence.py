@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
 from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
-from segue.domain.rules.model import AnySelector, Duration, Model, Path, Selector
+from segue.domain.rules.model import AnySelector, Duration, Model, Path, Refused, Selector
 
 Instants: TypeAlias = list[int]
 
@@ -27,12 +27,13 @@ class SequenceOf(Model):
     steps: list[Step] = Field(min_length=2, max_length=20)
     within: Duration | None = None
     without: AnySelector | None = None
-    same: list[Path] = Field(default=[], max_length=5)
+    same: list[Path] = Field(default=[], min_length=1, max_length=5)
 
     @model_validator(mode="after")
     def _first_step_is_free(self) -> "SequenceOf":
-        if self.steps[0].gap is not None or self.steps[0].without is not None:
-            raise ValueError("steps[0]: expected no gap and no without on the first step")
+        for name in ("gap", "without"):
+            if getattr(self.steps[0], name) is not None:
+                raise Refused("expected none on the first step", "steps", 0, name)
         return self
 
 
