@@ -15,7 +15,7 @@ from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog as definitions
 from segue.ports import Catalog
 
-SECTIONS = ("sources", "segments", "slots", "destinations", "lists")
+SECTIONS = ("sources", "segments", "scores", "slots", "destinations", "lists")
 
 folder_option = click.option(
     "--catalog",

@@ -16,8 +16,9 @@ class Engine:
         catalog: Mapping[str, dict[str, Any]],
         lists: Mapping[str, Collection[str]] = MappingProxyType({}),
         granted_unsaid: Collection[str] = (),
+        **terms: Any,
     ) -> None:
-        self.program = rules.compile(catalog, lists=lists, granted_unsaid=granted_unsaid)
+        self.program = rules.compile(catalog, lists=lists, granted_unsaid=granted_unsaid, **terms)
 
     def folded(self, messages: Iterable[Sequence[Event]]) -> rules.State:
         """The state after these messages, folded in the given order from nothing."""

@@ -5,7 +5,7 @@ visitors do lies a few milliseconds to either side of it, or of where a day of 2
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -220,12 +220,17 @@ EARLIER_KINDS: Final[Sequence[Maker]] = (did, first_time, trait)
 
 @st.composite
 def definitions_around(draw: st.DrawFn, turn: Turn) -> Catalog:
-    """A catalogue of a few segments of any kind or of one family, with everything that delays, prolongs or masks."""
+    """A catalogue of a few segments of any kind or of one family."""
     choices = Choices(draw)
     family = choices.one((ANY_KIND, *FAMILIES))
     leaves: list[Maker] = [partial(make, turn) for make in family]
     if choices.seldom():
         leaves += EARLIER_KINDS
+    return catalog_of(choices, leaves)
+
+
+def catalog_of(choices: Choices, leaves: Sequence[Maker]) -> Catalog:
+    """A few segments, with everything that delays, prolongs or masks."""
     catalog: Catalog = {}
     for number in range(choices.many(8)):
         definition: Condition = {"name": f"Segment {number}", "when": condition(choices, leaves, tuple(catalog))}
@@ -318,10 +323,11 @@ def histories_around(draw: st.DrawFn, turn: Turn) -> list[Event]:
 
 @dataclass(frozen=True)
 class Scene:
-    """A catalogue, with `LISTS` and `GRANTED_UNSAID`, and what a visitor does around the turn it is made for."""
+    """A catalogue, with `LISTS`, `GRANTED_UNSAID` and the `terms` it refers to by name, and what a visitor does."""
 
     catalog: Catalog
     history: list[Event]
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
 
 @st.composite

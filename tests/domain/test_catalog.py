@@ -61,7 +61,7 @@ def test_an_empty_catalogue_is_a_catalogue() -> None:
 @pytest.mark.parametrize(
     ("sections", "path", "message"),
     [
-        ({"scores": {}}, "scores", "expected no such field"),
+        ({"heat": {}}, "heat", "expected no such field"),
         ({"slots": []}, "slots", "expected a mapping, found []"),
         ({"slots": slot(colour="red")}, "slots.hero.colour", "expected no such field"),
         ({"slots": {"hero": {"name": "Hero"}}}, "slots.hero.default", "expected a value, found nothing"),

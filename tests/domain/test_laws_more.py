@@ -1,7 +1,10 @@
-"""The engine's laws for calendars, clocks, places and people, and for what delays or masks a segment."""
+"""The engine's laws for the kinds that came later, and for what delays or masks a segment."""
 
+from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,20 +14,28 @@ from tests.engine import Engine, covers
 from tests.oracle import Oracle, Visitor
 from tests.strategies import DAY, Step, in_order, orders
 from tests.strategies_more import GRANTED_UNSAID, LISTS, Scene, scenes
+from tests.strategies_named import scored_scenes
 
 A_TENTH = settings(max_examples=max(1, settings().max_examples // 10))
 """Of the profile's examples: a scene has clocks that turn for days, and takes ten times as long as a short history."""
+
+Drawn: TypeAlias = st.SearchStrategy[Scene]
+
+SCENES = pytest.mark.parametrize(
+    "drawn", [pytest.param(scenes(), id="calendars and people"), pytest.param(scored_scenes(), id="scores")]
+)
+"""The laws hold of each kind of scene."""
 
 AHEAD = 8 * DAY
 """How far beyond the last message clocks and anniversaries, which never end, are followed."""
 
 
 def engine_of(scene: Scene) -> Engine:
-    return Engine(scene.catalog, LISTS, GRANTED_UNSAID)
+    return Engine(scene.catalog, LISTS, GRANTED_UNSAID, **scene.terms)
 
 
 def visitor_of(scene: Scene) -> Visitor:
-    return Oracle(scene.catalog, LISTS, GRANTED_UNSAID).visitor(scene.history)
+    return Oracle(scene.catalog, LISTS, GRANTED_UNSAID, **scene.terms).visitor(scene.history)
 
 
 def all_breakpoints(scene: Scene, upto: int) -> set[int]:
@@ -33,13 +44,15 @@ def all_breakpoints(scene: Scene, upto: int) -> set[int]:
     return set[int]().union(*(visitor.breakpoints(segment, upto) for segment in scene.catalog))
 
 
+@SCENES
 @A_TENTH
-@given(st.data(), scenes())
-def test_truth_at_every_edge_in_the_end_and_at_some_message_before(data: st.DataObject, scene: Scene) -> None:
+@given(data=st.data())
+def test_truth_at_every_edge_in_the_end_and_at_some_message_before(data: st.DataObject, drawn: Drawn) -> None:
+    scene = data.draw(drawn)
     engine = engine_of(scene)
     states = list(folded(engine, data.draw(orders(scene.history))))
     for state, processed in (states[data.draw(st.integers(0, len(states) - 1))], states[-1]):
-        visitor = visitor_of(Scene(scene.catalog, processed))
+        visitor = visitor_of(replace(scene, history=processed))
         timeline = engine.timeline(state, state.instant)
         for segment in scene.catalog.keys() - timeline.approximate:
             for at in edges(visitor.breakpoints(segment, state.instant + AHEAD), state.instant):
@@ -48,9 +61,11 @@ def test_truth_at_every_edge_in_the_end_and_at_some_message_before(data: st.Data
                 assert covers(answer, segment, at) is visitor.member(segment, at), (segment, at)
 
 
+@SCENES
 @A_TENTH
-@given(scenes())
-def test_transitions_are_announced_exactly_where_the_truth_changes(scene: Scene) -> None:
+@given(data=st.data())
+def test_transitions_are_announced_exactly_where_the_truth_changes(data: st.DataObject, drawn: Drawn) -> None:
+    scene = data.draw(drawn)
     engine, visitor = engine_of(scene), visitor_of(scene)
     end = max(event.received_at for event in scene.history) + AHEAD
     *_, (state, _) = folded(engine, [*in_order(scene.history), Step((), end)])
@@ -60,9 +75,11 @@ def test_transitions_are_announced_exactly_where_the_truth_changes(scene: Scene)
         assert announced == changes(breakpoints, partial(visitor.member, segment)), segment
 
 
+@SCENES
 @A_TENTH
-@given(st.data(), scenes())
-def test_any_order_gives_the_same_answers(data: st.DataObject, scene: Scene) -> None:
+@given(data=st.data())
+def test_any_order_gives_the_same_answers(data: st.DataObject, drawn: Drawn) -> None:
+    scene = data.draw(drawn)
     engine = engine_of(scene)
     *_, (one, _) = folded(engine, in_order(scene.history))
     *_, (other, _) = folded(engine, data.draw(orders(scene.history)))
@@ -71,9 +88,11 @@ def test_any_order_gives_the_same_answers(data: st.DataObject, scene: Scene) -> 
     assert answers(engine, other, instants) == answers(engine, one, instants)
 
 
+@SCENES
 @A_TENTH
-@given(scenes())
-def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(scene: Scene) -> None:
+@given(data=st.data())
+def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(data: st.DataObject, drawn: Drawn) -> None:
+    scene = data.draw(drawn)
     engine = engine_of(scene)
     *_, (state, _) = folded(engine, in_order(scene.history))
     timeline = engine.timeline(state, state.instant)
@@ -84,11 +103,13 @@ def test_with_no_further_event_the_timeline_is_what_evaluation_says_then(scene: 
             assert members(timeline, at) == members(evaluated, at)
 
 
+@SCENES
 @A_TENTH
-@given(st.data(), scenes())
+@given(data=st.data())
 def test_the_same_log_gives_the_same_state_and_transitions_however_often_it_is_stored(
-    data: st.DataObject, scene: Scene
+    data: st.DataObject, drawn: Drawn
 ) -> None:
+    scene = data.draw(drawn)
     engine, steps = engine_of(scene), data.draw(orders(scene.history))
     *_, (kept, _) = folded(engine, steps)
     stored = rules.empty()

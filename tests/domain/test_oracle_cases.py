@@ -36,6 +36,7 @@ class MakesEvaluator(Protocol):
         *,
         lists: Mapping[str, Collection[str]] = ...,
         granted_unsaid: Collection[str] = ...,
+        scores: Mapping[str, Any] = ...,
     ) -> Evaluator: ...
 
 
@@ -57,7 +58,7 @@ def operator_rows() -> list[Any]:
 
 
 def timelines() -> list[Any]:
-    names = ("windows", "kinds", "calendar", "returns", "person", "memory")
+    names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores")
     return [pytest.param(case, id=case["says"]) for name in names for case in table(name)["cases"]]
 
 
@@ -100,7 +101,7 @@ def test_an_operator_holds_as_its_row_says(evaluator: MakesEvaluator, row: Mappi
 @EVALUATORS
 @pytest.mark.parametrize("case", timelines())
 def test_a_timeline_is_true_where_its_case_says(evaluator: MakesEvaluator, case: Mapping[str, Any]) -> None:
-    options = {name: case[name] for name in ("lists", "granted_unsaid") if name in case}
+    options = {name: case[name] for name in ("lists", "granted_unsaid", "scores") if name in case}
     asked = evaluator(case["segments"], **options)
     events = [happened(number, event) for number, event in enumerate(case["events"])]
     answers = [[at, asked.member(events, "it", instant(at))] for at, _ in case["answers"]]

@@ -138,7 +138,7 @@ def test_check_counts_what_a_good_catalogue_holds() -> None:
     result = run("check", "--catalog", FIRST)
     assert (result.exit_code, result.output) == (
         0,
-        f"{FIRST}: good, with 1 source, 10 segments, 1 slot, 0 destinations, 0 lists\n",
+        f"{FIRST}: good, with 1 source, 10 segments, 0 scores, 1 slot, 0 destinations, 0 lists\n",
     )
 
 
@@ -151,7 +151,7 @@ def test_check_names_the_problems_of_a_broken_one_and_fails(tmp_path: Path) -> N
 def test_schema_prints_a_json_schema() -> None:
     schema = json.loads(run("schema").output)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["properties"].keys() == {"sources", "segments", "slots", "destinations", "lists", "settings"}
+    assert schema["properties"].keys() == {"sources", "segments", "scores", "slots", "destinations", "lists", "settings"}
 
 
 def test_publish_makes_a_version_of_what_has_changed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.oracle.dates import stands
 from tests.oracle.operators import passes
 from tests.oracle.person import consents, geo, sample
 from tests.oracle.returns import first_time, regularly, restarted, stopped
+from tests.oracle.scores import score
 from tests.oracle.values import MISSING, duration, elements, identity, is_number, look_up, micros, spread, written
 from tests.oracle.view import Condition, View, in_window, selects
 
@@ -192,5 +193,6 @@ KINDS: Final[Mapping[str, Callable[[Condition, View], bool]]] = {
     "sample": sample,
     "list": lambda condition, view: condition["list"] in view.listed,
     "consent": lambda condition, view: consents(condition["consent"], view),
+    "score": score,
     "segment": lambda condition, view: view.in_segment(condition["segment"]),
 }

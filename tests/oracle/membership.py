@@ -11,8 +11,9 @@ from tests.oracle.calendar import clock_turns, turn
 from tests.oracle.conditions import holds
 from tests.oracle.dates import anniversaries, crossings
 from tests.oracle.person import consents
+from tests.oracle.scores import score_steps
 from tests.oracle.values import duration, instant, look_up
-from tests.oracle.view import Condition, View, order
+from tests.oracle.view import Condition, Terms, View, order
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -34,6 +35,12 @@ class Oracle:
     granted_unsaid: Collection[str] = ()
     lateness: int = HOUR
     max_age: int = 30 * DAY
+    scores: Mapping[str, Condition] = field(default_factory=dict)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What conditions refer to by name."""
+        return Terms(self.scores)
 
     @cached_property
     def reaches(self) -> "Mapping[str, Reach]":
@@ -127,6 +134,7 @@ class Visitor:
                 lambda other: self.member_knowing(other, at, known),
                 {name for name, listed in self.oracle.lists.items() if identifiers & {*listed}},
                 self.oracle.granted_unsaid,
+                self.oracle.terms,
             )
         return self.views[key]
 
@@ -156,6 +164,7 @@ class Visitor:
             for calendar in reach.calendars
             for ahead in range(1, calendar.get("last", 1) + 1)
         }
+        steps |= {step for node in reach.named for step in named_steps(node, self.oracle.terms, self.history)}
         steps |= {step for date in reach.dates for value in self.dated(date) for step in crossings(date, value)}
         return steps.union(*(self.membership_steps(other) for other in reach.segments))
 
@@ -209,6 +218,11 @@ def span(definition: Definition, name: str) -> int:
     return duration(definition[name]) if name in definition else 0
 
 
+def named_steps(node: Condition, terms: Terms, history: Sequence[Event]) -> Iterator[int]:
+    """Every instant at which what a condition refers to by name can change it."""
+    yield from score_steps(terms.scores[node["score"]], node["is"], history)
+
+
 def memory_shifts(definition: Definition) -> set[int]:
     """How long after a condition changes membership can change."""
     stays, enter_after = span(definition, "stays"), span(definition, "enter_after")
@@ -226,6 +240,8 @@ class Reach:
     """Each with the `period` and the `tz` whose turns change something, up to the `last` one after an event."""
     clocks: Sequence[Condition]
     dates: Sequence[Condition]
+    named: Sequence[Condition]
+    """Those that refer to something by its name."""
     segments: frozenset[str]
 
 
@@ -241,6 +257,7 @@ def reach(definition: Definition) -> Reach:
         calendars=[node for node in found if "period" in node],
         clocks=[node["time"] for node in found if "time" in node],
         dates=[node for node in found if "date" in node],
+        named=[node for node in found if "score" in node],
         segments=frozenset(node["segment"] for node in found if "segment" in node),
     )
 

@@ -1,7 +1,7 @@
 """What a condition sees of a visitor at one instant, and what all kinds ask of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segue.domain.event import Event
@@ -13,12 +13,20 @@ Condition = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What conditions refer to by name."""
+
+    scores: Mapping[str, Condition] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class View:
     """What there is to see of a visitor at one instant.
 
     `events` are those that occurred by then and count, by (occurred_at, received_at, message_id); `in_segment` says
     whether the visitor is in another segment at the same instant; `listed` are the static lists with the visitor on
-    them today, `granted_unsaid` the purposes that count as granted until something is said of them.
+    them today, `granted_unsaid` the purposes that count as granted until something is said of them, `terms` what
+    conditions refer to by name.
     """
 
     at: int
@@ -26,6 +34,7 @@ class View:
     in_segment: Callable[[str], bool]
     listed: Collection[str]
     granted_unsaid: Collection[str]
+    terms: Terms
 
     @property
     def traits(self) -> dict[str, Any]:

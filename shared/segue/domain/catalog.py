@@ -24,6 +24,7 @@ from segue.domain import rules
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.rules.definition import Segment
+from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.model import Duration
 from segue.domain.time import DAY, HOUR, SECOND
 
@@ -42,6 +43,7 @@ def _web_address(url: str) -> str:
 
 
 _ID = r"^[a-z0-9](-?[a-z0-9]){0,62}$"
+_NAME = r"^[a-z0-9]([-_]?[a-z0-9]){0,62}$"
 _KEY_HASH = r"^[0-9a-f]{64}$"
 _SIGNING_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 _ORIGIN = r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
@@ -50,6 +52,7 @@ _MEMBER = r"^(user_id|anonymous_id):.+$"
 
 _MEANINGS = {
     _ID: "an id of lower-case letters, digits and single hyphens",
+    _NAME: "a name of lower-case letters, digits and single hyphens or underscores",
     _KEY_HASH: "the SHA-256 of a key, 64 hex digits in lower case",
     _SIGNING_NAME: "the name of a secret: letters, digits, _ and -",
     _MEMBER: "a visitor such as user_id:42 or anonymous_id:x",
@@ -59,6 +62,9 @@ _MEANINGS = {
 
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=_ID)]
 """Safe in addresses, topics and logs."""
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=_NAME)]
+"""As conditions say it of a score."""
 
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 KeyHash: TypeAlias = Annotated[str, StringConstraints(pattern=_KEY_HASH)]
@@ -170,13 +176,14 @@ class Settings(Part):
 
 
 class Catalog(Part):
-    """One version of everything an operator defines. Segments are kept as written: the rules compile them.
+    """One version of everything an operator defines. Segments and scores are kept as written: the rules compile them.
 
     Its JSON Schema, for editors, has the whole language of conditions.
     """
 
     sources: dict[Id, Source] = {}
     segments: dict[Id, Annotated[dict[str, Any], _ShownAs(Segment)]] = {}
+    scores: dict[Name, Annotated[dict[str, Any], _ShownAs(Score)]] = {}
     slots: dict[Id, Slot] = {}
     destinations: dict[Id, Destination] = {}
     lists: dict[Id, StaticList] = {}
@@ -186,6 +193,7 @@ class Catalog(Part):
         """The compiled segments. Raises `Invalid` with the path of the part that is wrong."""
         return rules.compile(
             self.segments,
+            scores=self.scores,
             lists={id_: list_.members for id_, list_ in self.lists.items()},
             granted_unsaid=self.settings.granted_unsaid,
             lateness=self.settings.lateness,
@@ -268,7 +276,7 @@ def _owner(key: str, sources: Iterable[tuple[str, Source, Keys]]) -> tuple[str, 
 def _problem(detail: ErrorDetails) -> Problem:
     kind, location, found = detail["type"], detail["loc"], _shown(detail["input"])
     if location and location[-1] == "[key]":
-        return Problem(written(location[:-1]), f"expected {_MEANINGS[_ID]}")
+        return Problem(written(location[:-1]), f"expected {_MEANINGS[detail['ctx']['pattern']]}")
     if kind in _COMPLETE:
         return Problem(written(location), _EXPECTED.get(kind, detail["msg"].removeprefix("Value error, ")))
     if kind == "string_pattern_mismatch":

@@ -7,7 +7,7 @@ that is wrong, what was expected and what was found. Durations become millisecon
 import operator
 from collections.abc import Callable, Mapping
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field, Tag, ValidationError
 
@@ -23,12 +23,15 @@ from segue.domain.rules.kinds import (
     person,
     recency,
     regularly,
+    score,
     sequence,
     together,
     trait,
 )
 from segue.domain.rules.measurements import Measurements, Node
 from segue.domain.rules.model import Duration, Model, Refused, Text, tag, told_by
+
+Part = TypeVar("Part", bound=Model)
 
 MAX_DEPTH = 32
 """How deeply conditions may be nested."""
@@ -57,6 +60,7 @@ KINDS: Final[Mapping[str, tuple[type[Model], Callable[[Any, Measurements], Node]
     "consent": (person.ConsentTo, person.compile_consent),
     "sample": (person.Sample, person.compile_sample),
     "geo": (person.Geo, person.compile_geo),
+    "score": (score.ScoreIs, score.compile_score),
 }
 """Every kind of condition, by the key that tells it: what it may say, and how it is compiled."""
 
@@ -94,9 +98,14 @@ _COMPILERS: Mapping[type[BaseModel], Callable[[Any, Measurements], Node]] = dict
 
 def parse(definition: object) -> Segment:
     """The definition of one segment. Raises `Invalid` with the path of the first wrong part."""
+    return parse_as(Segment, definition)
+
+
+def parse_as(model: type[Part], definition: object) -> Part:
+    """A definition of this kind. Raises `Invalid` with the path of the first wrong part."""
     _check_values(definition, "", 0)
     try:
-        return Segment.model_validate(definition)
+        return model.model_validate(definition)
     except ValidationError as error:
         raise _invalid(error, definition)[0] from error
 

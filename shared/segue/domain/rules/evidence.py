@@ -77,7 +77,7 @@ class CalendarWindow(Window):
         return max(entry[0], entry[1]), ends
 
 
-Keep: TypeAlias = Literal["latest", "newest", "oldest", "distinct", "totals", "returns"]
+Keep: TypeAlias = Literal["latest", "newest", "oldest", "distinct", "totals", "returns", "decayed"]
 """What may be forgotten: see `KEEPERS`."""
 
 
@@ -86,7 +86,8 @@ class Evidence:
     """One distinct measurement: which events it takes, what it reads of them, and what must be kept.
 
     `key` is a hash of the content of what is measured. `far`, `near` and `most` (None: all) are the largest that any
-    condition asks for. `looked_back`: some memory looks at it at earlier instants.
+    condition asks for; of `returns` and `decayed`, `most` is the gap or the half-life. `looked_back`: some memory looks
+    at it at earlier instants.
     """
 
     key: str
@@ -98,6 +99,11 @@ class Evidence:
     near: int
     most: int | None
     looked_back: bool
+
+    @property
+    def settles(self) -> bool:
+        """Whether what every later answer counts is added up, and not kept one by one."""
+        return self.far is None and self.keep in ("totals", "decayed")
 
 
 def content_key(content: object) -> str:
@@ -291,20 +297,22 @@ KEEPERS: Final[Mapping[Keep, Callable[[list[Entry], int | None], list[Entry]]]] 
     "newest": _newest,
     "oldest": _oldest,
     "totals": lambda settled, _most: settled,
+    "decayed": lambda settled, _most: settled,
     "returns": lambda settled, gap: _returns(settled, gap or 0),
 }
 """Of the entries that every instant still to be looked at sees, those that can make a difference:
 
 `latest` the last `most` of each group; `distinct` the last of each value, of the last `most` values of each group;
 `newest` and `oldest` one of each group by `order` (and one without a payload); `totals` all, or their totals if the
-window never lets go of them; `returns` those that show where the gaps of `most` ms and longer are.
+window never lets go of them; `decayed` what is left of their weight; `returns` those that show where the gaps of `most`
+ms and longer are.
 """
 
 
 def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
-    """What must be kept for answers from `start` on, and what is settled for good (`totals` without a far end only)."""
+    """What must be kept for answers from `start` on, and what is settled for good (see `Evidence.settles`)."""
     settled, recent = _divided(evidence, entries, start)
-    if evidence.keep == "totals" and evidence.far is None:
+    if evidence.settles:
         return recent, settled
     chosen = KEEPERS[evidence.keep](settled, evidence.most)
     return (sorted(chosen + recent, key=itemgetter(0)) if recent else chosen), []

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from segue.domain.event import Event
-from segue.domain.rules import ring
+from segue.domain.rules import decay, ring
 from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence, add, kept
 from segue.domain.rules.figures import settle
 from segue.domain.rules.measurements import Totals
@@ -83,7 +83,7 @@ class Knowledge:
             for old, new in zip(old_entries, evidence.collect(event, visible_at), strict=True):
                 if old in stream:
                     stream.remove(old)
-                elif evidence.keep == "totals" and evidence.far is None:
+                elif evidence.settles:
                     continue  # it is in the totals for good
                 add(stream, new)
 
@@ -115,7 +115,7 @@ class Knowledge:
             if evidence is not None:
                 start = self.frozen if evidence.looked_back and self.frozen is not None else self.instant
                 entries, settled = kept(evidence, self.streams.get(key, ()), start)
-                self._settle(key, settled)
+                self._settle(evidence, settled)
             if len(entries) > MOST_ENTRIES:
                 entries = self.drop_oldest(key, entries, len(entries) - MOST_ENTRIES)
             if entries:
@@ -123,10 +123,15 @@ class Knowledge:
             else:
                 self.streams.pop(key, None)
 
-    def _settle(self, key: str, settled: Sequence[Entry]) -> None:
-        if settled:
-            self.totals[key] = {group: [*totals] for group, totals in self.totals.get(key, {}).items()}
-            settle(self.totals[key], settled)
+    def _settle(self, evidence: Evidence, settled: Sequence[Entry]) -> None:
+        if not settled:
+            return
+        key = evidence.key
+        totals = self.totals[key] = {group: [*totals] for group, totals in self.totals.get(key, {}).items()}
+        if evidence.keep == "decayed":
+            decay.settle(totals, settled, evidence.most or 1)
+        else:
+            settle(totals, settled)
 
     def drop_oldest(self, key: str, entries: Sequence[Entry], number: int) -> Sequence[Entry]:
         """The newer entries of a measurement that is too large; answers that need the others are approximate."""

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
 from segue.domain.rules import evidence as ev
+from segue.domain.rules.courses import Course
 from segue.domain.rules.evidence import CalendarWindow, Entry, Evidence, Keep, Window
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.operators import split, where
@@ -15,7 +16,8 @@ MOST_TAKEN = 32
 """How many different identifiers of a visitor are kept for static lists."""
 
 Totals: TypeAlias = list[Any]
-"""What is settled of one group: [events, numbers, sum in millionths as text, least, greatest]."""
+"""What is settled of one group: [events, numbers, sum in millionths as text, least, greatest]; or what is left of what
+decays: [newest instant, mantissa as text, epoch]."""
 
 
 @dataclass
@@ -70,19 +72,34 @@ def leaf(
     return Node(lambda view: view.once(key, spans), frozenset(reads.items()), recurs=recurs, cost=cost)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A value of a profile over time, from the view's start on, and the measurements it reads, how far back.
+
+    `key` is a name for its content.
+    """
+
+    key: str
+    course: Callable[[View], Course]
+    reads: Mapping[str, int | None]
+
+
 @dataclass
 class Measurements:
     """The measurements of a program while it is compiled.
 
     `compile_condition` compiles a condition of any kind; `looked_back` is that of the segment at hand. `lists` are the
-    identifiers on each static list, `granted_unsaid` the purposes that are granted until something is said of them.
+    identifiers on each static list, `granted_unsaid` the purposes that are granted until something is said of them,
+    `scores` compile the score of each name; `used` are the keys of those that the segment at hand asks for.
     """
 
     compile_condition: Callable[[Any, "Measurements"], Node]
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     granted_unsaid: frozenset[str] = frozenset()
+    scores: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
     book: dict[str, Evidence] = field(default_factory=dict)
     looked_back: bool = False
+    used: set[str] = field(default_factory=set)
 
     def node(self, condition: Any, part: str) -> Node:
         """The compiled condition, which is this part of a definition. Raises `Invalid` with the path from there."""
@@ -114,7 +131,7 @@ class Measurements:
         content = ["event", name, where_, window.since, keep, per, list(same), reads]
         if keep == "totals":
             content.append(window.far is None)
-        if keep == "returns":
+        if keep in ("returns", "decayed"):
             content.append(most)
         key = ev.content_key(content)
         collect = ev.collector(
@@ -147,6 +164,14 @@ class Measurements:
         if name not in self.lists:
             raise Invalid(f"expected a list of this catalogue, found {name!r:.60}", "list")
         return self.lists[name]
+
+    def score(self, name: str) -> Reading:
+        """The score of this name. Raises `Invalid` if there is none."""
+        if name not in self.scores:
+            raise Invalid(f"refers to a score {name!r} that does not exist", "score")
+        reading = self.scores[name](self)
+        self.used.add(reading.key)
+        return reading
 
     def trait(self, name: str) -> str:
         """The key of the history of a trait."""

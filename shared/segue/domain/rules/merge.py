@@ -11,7 +11,7 @@ from operator import itemgetter
 from msgspec.structs import replace
 
 from segue.domain.membership import Transition, covers
-from segue.domain.rules import ring
+from segue.domain.rules import decay, ring
 from segue.domain.rules import state as states
 from segue.domain.rules.evidence import Entry
 from segue.domain.rules.figures import joined_totals
@@ -113,7 +113,8 @@ def _join(ours: Knowledge, theirs: Knowledge, keys: Iterable[str], copies: Seque
             mine, added = _without_copies(mine, added, copies, ours.program.lateness)
         ours.streams[key] = sorted([*mine, *added], key=itemgetter(0))
         if totals:
-            ours.totals[key] = joined_totals(totals[0], totals[1]) if len(totals) == 2 else totals[0]
+            join = decay.joined_totals if decay.are_decayed(totals[0]) else joined_totals
+            ours.totals[key] = join(totals[0], totals[1]) if len(totals) == 2 else totals[0]
         if key in theirs.lost:
             ours.lost[key] = max(theirs.lost[key], ours.lost.get(key, 0))
         ours.touched.add(key)

@@ -294,6 +294,11 @@ def refs(matcher: Mapping[str, Json]) -> list[str]:
     return [operand["ref"]] if isinstance(operand, dict) and "ref" in operand else []
 
 
+def numbers(matcher: Mapping[str, Json]) -> list[int | float]:
+    """The numbers that a written-out matcher compares with."""
+    return [number for number in _elements(operation(matcher)[1]) if is_number(number)]
+
+
 def matcher(definition: Json) -> Test:
     """The test a valid matcher stands for."""
     if not isinstance(definition, dict):

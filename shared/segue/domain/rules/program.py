@@ -1,7 +1,8 @@
 """Compiling definitions: a program holds each distinct measurement once, indexed by event name."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,11 +12,11 @@ from pydantic import BaseModel
 from segue.domain.errors import Invalid
 from segue.domain.rules import definition as language
 from segue.domain.rules.evidence import Evidence, content_key
-from segue.domain.rules.kinds import logic
+from segue.domain.rules.kinds import logic, score
 from segue.domain.rules.kinds.logic import InSegment
 from segue.domain.rules.kinds.person import consent
 from segue.domain.rules.local_time import RELEASE
-from segue.domain.rules.measurements import Measurements, Node
+from segue.domain.rules.measurements import Measurements, Node, Reading
 from segue.domain.time import DAY, HOUR
 
 LATENESS: Final = HOUR
@@ -65,6 +66,7 @@ class Program:
     dependents: Mapping[str, frozenset[str]]
     lateness: int
     max_age: int
+    scores: Mapping[str, Reading] = field(default_factory=dict)
 
     def with_references(self, names: set[str]) -> list[CompiledSegment]:
         """These segments and those they refer to, directly or not, those referred to first."""
@@ -79,17 +81,18 @@ class Program:
 def compile(
     segments: Mapping[str, Any],
     *,
+    scores: Mapping[str, Any] = MappingProxyType({}),
     lists: Mapping[str, Collection[str]] = MappingProxyType({}),
     granted_unsaid: Collection[str] = (),
     lateness: int = LATENESS,
     max_age: int = MAX_AGE,
 ) -> Program:
-    """The program of a catalogue's `segments`. Raises `Invalid` with the path of the part that is wrong.
+    """The program of a catalogue's `segments`, and of the `scores` they ask for by name.
 
-    `lists` are the identifiers on each static list, as `user_id:42`; `granted_unsaid` are the purposes that count as
-    granted until something is said of them.
+    Raises `Invalid` with the path of the part that is wrong. `lists` are the identifiers on each static list, as
+    `user_id:42`; `granted_unsaid` are the purposes that count as granted until something is said of them.
     """
-    parsed = {name: _parsed(name, definition) for name, definition in segments.items()}
+    parsed = _parsed("segments", language.Segment, segments)
     refers = {name: _references(segment) for name, segment in parsed.items()}
     order = _ordered(refers)
     remembering = {name for name, segment in parsed.items() if _remembers(segment)}
@@ -100,10 +103,12 @@ def compile(
         language.compile_condition,
         {name: frozenset(members) for name, members in lists.items()},
         frozenset(granted_unsaid),
+        {name: partial(score.reading, one) for name, one in _parsed("scores", score.Score, scores).items()},
     )
+    readings = {name: compile_(measurements) for name, compile_ in measurements.scores.items()}
     compiled: dict[str, CompiledSegment] = {}
     for name in order:
-        measurements.looked_back = name in looked_back
+        measurements.looked_back, measurements.used = name in looked_back, set()
         try:
             compiled[name] = _compiled(name, parsed[name], segments[name], measurements, closures[name], compiled)
         except Invalid as error:
@@ -111,7 +116,17 @@ def compile(
     evidence = measurements.book
     definitions = {name: compiled[name].definition for name in segments}
     return Program(
-        version=content_key([definitions, measurements.lists, measurements.granted_unsaid, lateness, max_age, RELEASE]),
+        version=content_key(
+            [
+                definitions,
+                {name: one.key for name, one in readings.items()},
+                measurements.lists,
+                measurements.granted_unsaid,
+                lateness,
+                max_age,
+                RELEASE,
+            ]
+        ),
         segments=definitions,
         order=tuple(compiled[name] for name in order),
         evidence=evidence,
@@ -120,6 +135,7 @@ def compile(
         dependents=_dependents(compiled, evidence),
         lateness=lateness,
         max_age=max_age,
+        scores=readings,
     )
 
 
@@ -131,11 +147,14 @@ def _consented(purposes: Sequence[str], measurements: Measurements) -> Node | No
     return logic.every([consent(purpose, measurements) for purpose in purposes]) if purposes else None
 
 
-def _parsed(name: str, definition: object) -> language.Segment:
-    try:
-        return language.parse(definition)
-    except Invalid as error:
-        raise error.under(f"segments.{name}") from error
+def _parsed(section: str, model: type[language.Part], definitions: Mapping[str, Any]) -> dict[str, language.Part]:
+    found = {}
+    for name, definition in definitions.items():
+        try:
+            found[name] = language.parse_as(model, definition)
+        except Invalid as error:
+            raise error.under(f"{section}.{name}") from error
+    return found
 
 
 def _compiled(
@@ -150,6 +169,8 @@ def _compiled(
     until = measurements.node(segment.until, "until") if segment.until else None
     consented = _consented(segment.purposes, measurements)
     content = {part: source.get(part) for part in ("when", "stays", "until", "enter_after", "purposes")}
+    if measurements.used:
+        content["used"] = sorted(measurements.used)
     parts = [part for part in (when, until, consented) if part is not None]
     return CompiledSegment(
         id=name,

@@ -1,0 +1,162 @@
+"""Decay: what is left of events that lose half of their weight in each half-life, in closed form.
+
+An event at an instant o weighs `2 ** (o / half_life)`, and at t it is worth that over the weight of an event at t. So
+sums of weights never change: time is in the divisor alone. A weight is `(mantissa, epoch)`, which is
+`mantissa * 2 ** epoch`; whole numbers add up to the same in any order.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, TypeAlias
+
+from segue.domain.rules.courses import Number, exact
+from segue.domain.rules.evidence import Entry
+from segue.domain.rules.measurements import Totals
+
+Weight: TypeAlias = tuple[int, int]
+
+NOTHING: Final[Weight] = (0, 0)
+
+MANTISSA_BITS: Final = 52
+KEPT_BITS: Final = 192
+"""How many bits of a sum are kept: what was lost is less than 2 ** -190 of it."""
+
+EQUAL_BITS: Final = 64
+"""A difference of less than 2 ** -64 of what all events weigh is none."""
+
+BEYOND_BITS: Final = 4_096
+"""So many halvings bring every sum below every number there is."""
+
+MILLION: Final = 1_000_000
+
+
+def weight(instant: int, half_life: int) -> Weight:
+    """The weight of one event."""
+    epoch, rest = divmod(instant, half_life)
+    return int(math.ldexp(2.0 ** (rest / half_life), MANTISSA_BITS)), epoch
+
+
+def added(weights: Iterable[Weight]) -> Weight:
+    """Their sum."""
+    some = [one for one in weights if one[0]]
+    if not some:
+        return NOTHING
+    epoch = _common_epoch(some)
+    return sum(aligned(one, epoch) for one in some), epoch
+
+
+def aligned(one: Weight, epoch: int) -> int:
+    """The mantissa of a weight at another epoch."""
+    shift = one[1] - epoch
+    return one[0] << shift if shift >= 0 else one[0] >> -shift
+
+
+def settle(totals: dict[str, Totals], entries: Iterable[Entry], half_life: int) -> None:
+    """Add entries that every later answer counts to `[newest instant, mantissa as text, epoch]`."""
+    for entry in entries:
+        newest, mantissa, epoch = totals.get("", (entry[0], "0", 0))
+        mantissa, epoch = added([(int(mantissa), epoch), weight(entry[0], half_life)])
+        totals[""] = [max(newest, entry[0]), str(mantissa), epoch]
+
+
+def are_decayed(totals: Mapping[str, Totals]) -> bool:
+    """Whether they are totals of what decays."""
+    return len(totals.get("", ())) == len(("newest", "mantissa", "epoch"))
+
+
+def joined_totals(ours: Mapping[str, Totals], theirs: Mapping[str, Totals]) -> dict[str, Totals]:
+    """The totals over the entries of both."""
+    parts = [each[""] for each in (ours, theirs) if each]
+    mantissa, epoch = added([settled(part) for part in parts])
+    return {"": [max(part[0] for part in parts), str(mantissa), epoch]}
+
+
+def settled(totals: Totals | None) -> Weight:
+    """The sum that was settled."""
+    return NOTHING if totals is None else (int(totals[1]), totals[2])
+
+
+@dataclass(frozen=True)
+class Decaying:
+    """A sum of points that decays, kept within bounds as it is read.
+
+    `worth` and `gross` are in millionths of a point, at `epoch`: the sum, and what it would be if no points were
+    negative. `newest` is the instant of the newest event.
+    """
+
+    half_life: int
+    worth: int
+    gross: int
+    epoch: int
+    newest: int
+    bounds: tuple[Number, Number] | None
+
+    @classmethod
+    def of(
+        cls, parts: Iterable[tuple[int, Weight]], half_life: int, newest: int, bounds: tuple[Number, Number] | None
+    ) -> "Decaying":
+        """`parts` are the millionths of a point that each of so many events gives."""
+        some = [(points, one) for points, one in parts if one[0]]
+        epoch = _common_epoch([one for _, one in some])
+        worths = [points * aligned(one, epoch) for points, one in some]
+        return cls(half_life, sum(worths), sum(map(abs, worths)), epoch, newest, bounds)
+
+    def at(self, instant: int, beside: Iterable[Number] = ()) -> Number:
+        """The nearest number there is, on the right side of each of these numbers."""
+        if self.bounds is not None:
+            low, high = self.bounds
+            if self._against(low, instant) <= 0:
+                return low
+            if self._against(high, instant) >= 0:
+                return high
+        value = self._nearest(instant)
+        for number in beside:
+            side = self._against(number, instant)
+            if side == 0:
+                return number
+            if side > 0 and value <= number:
+                value = math.nextafter(number, math.inf)
+            elif side < 0 and value >= number:
+                value = math.nextafter(number, -math.inf)
+        return value
+
+    def crossings(self, number: Number) -> Iterable[int]:
+        """The instants next to the one at which it passes a number, if it does."""
+        level = exact(number)
+        if level * self.worth <= 0:
+            return ()
+        halvings = math.log2(abs(self.worth)) - MANTISSA_BITS - math.log2(MILLION)
+        halvings -= math.log2(abs(level.numerator)) - math.log2(level.denominator)
+        passed = self.epoch * self.half_life + math.floor(halvings * self.half_life)
+        return range(passed - 1, passed + 3)
+
+    def _against(self, number: Number, instant: int) -> int:
+        """-1, 0 or 1: below, at or above a number."""
+        level = exact(number)
+        mantissa, epoch = weight(instant, self.half_life)
+        shift = epoch - self.epoch
+        if shift > BEYOND_BITS and level:
+            return -1 if level > 0 else 1
+        unit = mantissa << max(0, shift) if level else 0
+        ours = level.denominator << max(0, -shift)
+        difference = self.worth * ours - level.numerator * MILLION * unit
+        if abs(difference) <= self.gross * ours >> EQUAL_BITS:
+            return 0
+        return 1 if difference > 0 else -1
+
+    def _nearest(self, instant: int) -> float:
+        mantissa, epoch = weight(instant, self.half_life)
+        shift = self.epoch - epoch
+        if shift < -BEYOND_BITS or self.worth == 0:
+            return 0.0
+        return float(Fraction(self.worth << max(0, shift), (mantissa << max(0, -shift)) * MILLION))
+
+
+def _common_epoch(weights: list[Weight]) -> int:
+    """The oldest epoch, or where the sum would be too long with it a later one."""
+    if not weights:
+        return 0
+    top = max(mantissa.bit_length() + epoch for mantissa, epoch in weights)
+    return max(min(epoch for _, epoch in weights), top - KEPT_BITS)
