@@ -141,12 +141,18 @@ def _event(folder: Path, number: int, at: int, text: str) -> Event:
     )
 
 
+def options(catalog: Catalog) -> dict[str, Any]:
+    """What a catalogue has for its segments to refer to."""
+    return {
+        "lists": {name: list_.members for name, list_ in catalog.lists.items()},
+        "granted_unsaid": catalog.settings.granted_unsaid,
+        "scores": catalog.scores,
+    }
+
+
 def differences(catalog: Catalog, drawn: Drawing) -> list[str]:
     """Where engine or oracle say something else than the drawing, at every instant at which anything can change."""
-    lists = {name: list_.members for name, list_ in catalog.lists.items()}
-    granted = catalog.settings.granted_unsaid
-    oracle = Oracle(catalog.segments, lists=lists, granted_unsaid=granted)
-    engine = Engine(catalog.segments, lists=lists, granted_unsaid=granted)
+    oracle, engine = Oracle(catalog.segments, **options(catalog)), Engine(catalog.segments, **options(catalog))
     edges = {*drawn.edges, *oracle.breakpoints(drawn.events, drawn.segment)}
     asked = sorted({at for edge in edges for at in (edge - 1, edge) if drawn.until is None or at <= drawn.until})
     return [

@@ -13,7 +13,7 @@ from segue.domain.event import Event
 from segue.domain.rules.evidence import MOST_ENTRIES
 from segue.domain.time import DAY, HOUR, MINUTE
 from tests.domain.test_laws import FIRST_CATALOG, answers, edges, happened, members
-from tests.domain.test_laws_more import A_TENTH, AHEAD, engine_of, visitor_of
+from tests.domain.test_laws_more import A_TENTH, AHEAD, SCENES, Drawn, engine_of, visitor_of
 from tests.engine import Engine, covers
 from tests.oracle import Oracle, Visitor
 from tests.oracle.membership import nodes, span
@@ -30,7 +30,6 @@ from tests.strategies import (
     orders,
     visits,
 )
-from tests.strategies_more import Scene, scenes
 
 SOON_COPIED = Limits(max_age=3 * HOUR, copied_within=2 * HOUR)
 """Everything within the day for which ids are kept."""
@@ -123,9 +122,11 @@ def test_two_states_merged_answer_as_one_that_folded_everything_and_go_on_like_i
     check_merged(data, Engine(catalog), Oracle(catalog).visitor(history))
 
 
+@SCENES
 @A_TENTH
-@given(st.data(), scenes())
-def test_so_they_do_where_calendars_places_and_people_are_asked_for(data: st.DataObject, scene: Scene) -> None:
+@given(data=st.data())
+def test_so_they_do_where_the_kinds_that_came_later_are_asked_for(data: st.DataObject, drawn: Drawn) -> None:
+    scene = data.draw(drawn)
     end = max(event.received_at for event in scene.history) + AHEAD
     check_merged(data, engine_of(scene), visitor_of(scene), end)
 

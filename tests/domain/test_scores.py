@@ -64,8 +64,8 @@ def test_a_segment_whose_score_changes_is_another_definition() -> None:
         ({**HEAT, "within": "7d"}, "scores.heat", "expected exactly one of half_life within"),
         ({**HEAT, "half_life": "1y"}, "scores.heat.half_life", "expected a duration"),
         ({**HEAT, "bounds": [10, 0]}, "scores.heat", "bounds: expected the lower one first"),
-        ({**HEAT, "bounds": [10]}, "scores.heat.bounds", "at least 2 items"),
-        ({**HEAT, "events": []}, "scores.heat.events", "at least 1 item"),
+        ({**HEAT, "bounds": [10]}, "scores.heat.bounds", "expected at least 2 of them"),
+        ({**HEAT, "events": []}, "scores.heat.events", "expected at least 1 of them"),
         ({**HEAT, "events": [{"did": "A"}]}, "scores.heat.events[0].points", "expected this part, found nothing"),
         ({**HEAT, "events": [{"did": "A", "points": 0}]}, "scores.heat.events[0].points", "points other than 0"),
         ({**HEAT, "events": [{"did": "A", "points": "5"}]}, "scores.heat.events[0].points", "found '5'"),
@@ -81,8 +81,12 @@ def test_a_broken_score_is_refused_with_the_path_to_its_part(score: object, path
 @pytest.mark.parametrize(
     ("when", "path", "message"),
     [
-        ({"score": "lost", "is": {"ge": 1}}, "segments.hot.score", "a score 'lost' that does not exist"),
-        ({"score": "heat", "is": {"ge": {"ref": "n"}}}, "segments.hot.when.is", "ref is not allowed here"),
+        (
+            {"score": "lost", "is": {"ge": 1}},
+            "segments.hot.when.score",
+            "expected a score of this catalogue, found 'lost'",
+        ),
+        ({"score": "heat", "is": {"ge": {"ref": "n"}}}, "segments.hot.when.is.ge", "expected a value that is no ref"),
         ({"score": "heat"}, "segments.hot.when.is", "expected this part, found nothing"),
     ],
 )

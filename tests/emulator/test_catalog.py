@@ -151,7 +151,15 @@ def test_check_names_the_problems_of_a_broken_one_and_fails(tmp_path: Path) -> N
 def test_schema_prints_a_json_schema() -> None:
     schema = json.loads(run("schema").output)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["properties"].keys() == {"sources", "segments", "scores", "slots", "destinations", "lists", "settings"}
+    assert schema["properties"].keys() == {
+        "sources",
+        "segments",
+        "scores",
+        "slots",
+        "destinations",
+        "lists",
+        "settings",
+    }
 
 
 def test_publish_makes_a_version_of_what_has_changed(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ class Measurements:
     def score(self, name: str) -> Reading:
         """The score of this name. Raises `Invalid` if there is none."""
         if name not in self.scores:
-            raise Invalid(f"refers to a score {name!r} that does not exist", "score")
+            raise Invalid(f"expected a score of this catalogue, found {name!r:.60}", "score")
         reading = self.scores[name](self)
         self.used.add(reading.key)
         return reading

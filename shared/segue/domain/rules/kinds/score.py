@@ -39,9 +39,7 @@ class Score(Model):
     events: list[Earns] = Field(min_length=1, max_length=100)
     half_life: Duration | None = None
     within: Duration | None = None
-    bounds: list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
-        default=None, min_length=2, max_length=2
-    )
+    bounds: list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(default=None, min_length=2, max_length=2)
 
     @model_validator(mode="after")
     def _fades_or_leaves(self) -> "Score":
