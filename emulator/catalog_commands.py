@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from emulator.catalog import load
+from emulator.catalog_schema import for_editors
 from emulator.yaml_file import Broken
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog as definitions
@@ -42,8 +43,7 @@ def check(folder: Path) -> None:
 @catalog.command()
 def schema() -> None:
     """Print the JSON Schema of a catalogue file, the language of conditions included, for editors."""
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    click.echo(json.dumps(dialect | definitions.Catalog.model_json_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(for_editors(), indent=2, ensure_ascii=False))
 
 
 @catalog.command()

@@ -63,7 +63,7 @@ def test_a_segment_whose_score_changes_is_another_definition() -> None:
         ({"events": HEAT["events"]}, "scores.heat", "expected exactly one of half_life within"),
         ({**HEAT, "within": "7d"}, "scores.heat", "expected exactly one of half_life within"),
         ({**HEAT, "half_life": "1y"}, "scores.heat.half_life", "expected a duration"),
-        ({**HEAT, "bounds": [10, 0]}, "scores.heat", "bounds: expected the lower one first"),
+        ({**HEAT, "bounds": [10, 0]}, "scores.heat.bounds", "expected the lower one first"),
         ({**HEAT, "bounds": [10]}, "scores.heat.bounds", "expected at least 2 of them"),
         ({**HEAT, "events": []}, "scores.heat.events", "expected at least 1 of them"),
         ({**HEAT, "events": [{"did": "A"}]}, "scores.heat.events[0].points", "expected this part, found nothing"),

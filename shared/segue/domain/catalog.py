@@ -100,79 +100,100 @@ class Rate(Part):
     """How many requests a source may send: `per_second` on average, `burst` at once."""
 
     per_second: Annotated[int, Field(ge=1)]
+    """Requests a second, on average."""
     burst: Annotated[int, Field(ge=1)]
+    """Requests at once."""
 
 
 class Source(Part):
-    """Where events come from: a site, an app, a server.
-
-    Keys are stored as the SHA-256 of their UTF-8 text, in hex. A write key is public and may only append; a secret key
-    reads, and imports. `origins` are the sites whose pages may send with the write key. `trusts_user_id`: the user ids
-    it sends are believed (a server's, or a test's); a public site's are not, for anybody can send any. `rate` limits
-    what is sent with the write key in all, `client_rate` what a single address sends with it; without, no limit.
-    """
+    """Where events come from: a site, an app, a server. Keys are stored as the SHA-256 of their UTF-8 text, in hex."""
 
     name: Text
+    """What people call it."""
     description: Text | None = None
+    """For people, too."""
     write_keys: Keys = ()
+    """Public: they may only append."""
     secret_keys: Keys = ()
+    """They read, and import."""
     origins: Annotated[tuple[Origin, ...], Field(strict=False)] = ()
+    """The sites whose pages may send with the write key."""
     trusts_user_id: bool = False
+    """The user ids it sends are believed (a server's, or a test's); of a public site anybody can send any."""
     rate: Rate | None = None
+    """What is sent with the write key in all; no limit if left out."""
     client_rate: Rate | None = None
+    """What a single address sends with the write key; no limit if left out."""
 
 
 class Variant(Part):
     """Content of a slot for the members of one segment."""
 
     name: Id
+    """What it goes by in decisions."""
     segment: Id
+    """Whose members it is for."""
     content: Content
+    """Data that the CMS knows how to show."""
 
 
 class Slot(Part):
     """A place on a page: the first variant whose segment holds the visitor fills it, else the default content."""
 
     name: Text
+    """What people call it."""
     description: Text | None = None
+    """For people, too."""
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+    """In this order: the first one whose segment holds the visitor."""
     default: Content
+    """For everybody else."""
 
 
 class Webhook(Part):
-    """An address that gets each transition by POST; `secret` is the name of the secret that signs it."""
+    """An address that gets each transition by POST."""
 
     url: Url
+    """Where to."""
     secret: SecretName
+    """The name of the secret that signs it."""
 
 
 class Destination(Part):
     """Where transitions are delivered: those of the named segments, or of all without `segments`."""
 
     name: Text | None = None
+    """What people call it."""
     description: Text | None = None
+    """For people, too."""
     webhook: Webhook
+    """How they are delivered."""
     segments: Annotated[tuple[Id, ...], Field(strict=False, min_length=1)] | None = None
+    """Whose transitions; all if left out."""
 
 
 class StaticList(Part):
     """A list of visitors, each as `user_id:42` or `anonymous_id:x`, for the condition `list`."""
 
     name: Text | None = None
+    """What people call it."""
     description: Text | None = None
+    """For people, too."""
     members: Annotated[tuple[Member, ...], Field(strict=False)]
+    """Each as `user_id:42` or `anonymous_id:x`."""
 
 
 class Settings(Part):
-    """`lateness` and `max_age` as the rules have them; `grace`: how long the tick waits for stragglers.
-
-    `granted_unsaid` are the purposes that count as granted until a visitor has said something of them.
-    """
+    """What holds for the whole catalogue."""
 
     lateness: Annotated[Duration, Field(json_schema_extra={"default": "1h"})] = HOUR
+    """How late an event may come and still leave a memory of when it happened."""
     max_age: Annotated[Duration, Field(json_schema_extra={"default": "30d"})] = 30 * DAY
+    """How old an event may be when it comes; older ones are archived only."""
     grace: Annotated[Duration, Field(json_schema_extra={"default": "10s"})] = 10 * SECOND
+    """How long announcements wait for stragglers."""
     granted_unsaid: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """The purposes that count as granted until a visitor has said something of them."""
 
 
 class Catalog(Part):

@@ -80,12 +80,19 @@ class Segment(Model):
     """A named definition."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
+    """What people call it."""
     description: str = ""
+    """For people, too."""
     when: Condition
+    """Who is a member."""
     stays: Duration | None = None
+    """A member for that long after `when` was last true."""
     until: Condition | None = None
+    """What ends the membership and wipes the memory of it."""
     enter_after: Duration | None = None
+    """Nobody enters before `when` has been true for so long."""
     purposes: list[Text] = Field(default=[], min_length=1, max_length=20)
+    """Nobody is a member without having consented to all of these."""
 
 
 def compile_condition(condition: BaseModel, measurements: Measurements) -> Node:

@@ -24,7 +24,9 @@ Period: TypeAlias = Literal["day", "week", "month"]
 LONGEST: Final[dict[Period, int]] = {"day": DAY + 3 * HOUR, "week": 7 * DAY + 3 * HOUR, "month": 31 * DAY + 3 * HOUR}
 """No period is longer, not even where clocks are put back on a day of it."""
 
-_ZONES = frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
+ZONES: Final = frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
+"""The names of all time zones."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -32,7 +34,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 @cache
 def zone(name: str) -> ZoneInfo:
     """The time zone of this IANA name. Raises `Invalid`."""
-    if name not in _ZONES:
+    if name not in ZONES:
         raise Invalid(f"expected an IANA time zone such as Europe/Paris, found {name!r:.60}")
     with files("tzdata.zoneinfo").joinpath(*name.split("/")).open("rb") as rules:
         return ZoneInfo.from_file(rules, key=name)

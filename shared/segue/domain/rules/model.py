@@ -112,36 +112,23 @@ def _count(value: Json) -> Json:
     return value
 
 
-_SAME_SCHEMA = {
-    "anyOf": [
-        {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_SAME},
-        {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1, "maxProperties": MOST_SAME},
-    ],
-}
-_MATCHER_SCHEMA = {
-    "description": "one operator with its operand, such as {ge: 3}",
-    "type": "object",
-    "minProperties": 1,
-}
-_WHERE_SCHEMA = {
-    "description": "property paths, each with a value (equal) or one operator with its operand",
-    "type": "object",
-    "minProperties": 1,
-}
+NAME = "x-name"
+"""In a JSON Schema: a part goes by this name, and is said in full elsewhere."""
 
-Duration = Annotated[
-    int,
-    PlainValidator(_refusing(duration)),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*(ms|s|m|h|d|w)$"}),
-]
-Instant = Annotated[int, PlainValidator(_refusing(_instant)), WithJsonSchema({"type": "string", "format": "date-time"})]
-Where = Annotated[dict[str, Any], PlainValidator(_refusing(_where)), WithJsonSchema(_WHERE_SCHEMA)]
-Is = Annotated[dict[str, Any], PlainValidator(_refusing(_test)), WithJsonSchema(_MATCHER_SCHEMA)]
-FigureIs = Annotated[dict[str, Any], PlainValidator(_refusing(_figure_test)), WithJsonSchema(_MATCHER_SCHEMA)]
-Count = Annotated[dict[str, Any], PlainValidator(_refusing(_count)), WithJsonSchema(_MATCHER_SCHEMA)]
-Number = Annotated[int | float, PlainValidator(_refusing(_number)), WithJsonSchema({"type": "number"})]
-TimeZone = Annotated[str, AfterValidator(_refusing(_time_zone))]
-Same = Annotated[list[str] | dict[str, str], PlainValidator(_refusing(_same)), WithJsonSchema(_SAME_SCHEMA)]
+
+def _named(name: str) -> WithJsonSchema:
+    return WithJsonSchema({NAME: name})
+
+
+Duration = Annotated[int, PlainValidator(_refusing(duration)), _named("Duration")]
+Instant = Annotated[int, PlainValidator(_refusing(_instant)), _named("Instant")]
+Where = Annotated[dict[str, Any], PlainValidator(_refusing(_where)), _named("Where")]
+Is = Annotated[dict[str, Any], PlainValidator(_refusing(_test)), _named("Is")]
+FigureIs = Annotated[dict[str, Any], PlainValidator(_refusing(_figure_test)), _named("FigureIs")]
+Count = Annotated[dict[str, Any], PlainValidator(_refusing(_count)), _named("Count")]
+Number = Annotated[int | float, PlainValidator(_refusing(_number)), _named("Number")]
+TimeZone = Annotated[str, AfterValidator(_refusing(_time_zone)), _named("TimeZone")]
+Same = Annotated[list[str] | dict[str, str], PlainValidator(_refusing(_same)), _named("Same")]
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(operators.text)]
 Path = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -175,7 +162,9 @@ class Selector(Model):
     """The events of a name, narrowed by `where`; in YAML also just the name."""
 
     did: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
 
 
 def _selector(value: object) -> object:
@@ -189,8 +178,11 @@ class Calendar(Model):
     """The current period so far, and the `last` - 1 before it."""
 
     period: local_time.Period
+    """`day`, `week` (from Monday) or `month`."""
     last: int = Field(default=1, ge=1, le=400)
+    """How many periods, the current one included; 1 if left out."""
     tz: TimeZone
+    """Whose calendar: an IANA time zone such as `Europe/Paris`."""
 
 
 WINDOWS = ("within", "ago", "since", "calendar")
@@ -200,9 +192,13 @@ class Windowed(Model):
     """At most one window; none is ever."""
 
     within: Duration | None = None
+    """The last so long, up to now: exactly so old is out."""
     ago: tuple[Duration, Duration] | None = None
+    """`[30d, 7d]`: between so long ago and so long ago, the far end first."""
     since: Instant | None = None
+    """From this instant on."""
     calendar: Calendar | None = None
+    """Periods of the calendar, the current one included."""
 
     @model_validator(mode="before")
     @classmethod

@@ -13,13 +13,18 @@ from segue.domain.rules.model import AnySelector, Duration, Model, Refused, Same
 
 
 class AbsentOf(Model):
-    """`for_` left out is 0: true from the A itself on."""
+    """Without `for` it is true from the A itself on."""
 
     after: AnySelector
+    """A: its name, or `{did: name, where: ...}`."""
     without: AnySelector
+    """B, which has not come since: its name, or `{did: name, where: ...}`."""
     for_: Duration | None = Field(default=None, alias="for")
+    """How long after the latest A; at once if left out."""
     within: Duration | None = None
+    """Until so long after the A; for ever if left out."""
     same: Same = []  # noqa: RUF012  # pydantic copies defaults
+    """Each value of these properties waits by itself: a list, or a map from A's path to B's."""
 
     @model_validator(mode="after")
     def _for_is_less(self) -> "AbsentOf":
@@ -29,6 +34,8 @@ class AbsentOf(Model):
 
 
 class Absent(Model):
+    """A, and then no B: `{absent: {after: Product Added, without: Order Completed, for: 30m, within: 7d}}`."""
+
     absent: AbsentOf
 
 

@@ -23,14 +23,23 @@ class Figure(Windowed):
     """A figure over events: exactly one of the functions names the property."""
 
     of: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     sum: Path | None = None
+    """The sum of this property's numbers; 0 over nothing."""
     avg: Path | None = None
+    """The mean of this property's numbers."""
     min: Path | None = None
+    """The smallest of this property's numbers."""
     max: Path | None = None
+    """The largest of this property's numbers."""
     distinct: Path | None = None
+    """How many different values this property has; 0 over nothing."""
     latest: Path | None = None
+    """This property of the latest event that has it."""
     first: Path | None = None
+    """This property of the first event in the window that has it."""
 
     @model_validator(mode="after")
     def _one_figure(self) -> "Figure":
@@ -45,11 +54,17 @@ class Figure(Windowed):
 
 
 class AggregateOf(Figure):
+    """A figure over events, and its comparison."""
+
     per: Path | None = None
+    """A figure for each value of this property by itself; some value's has to pass."""
     is_: FigureIs = Field(alias="is")
+    """The comparison."""
 
 
 class Aggregate(Model):
+    """A figure over events compares: `{aggregate: {of: Order Completed, sum: revenue, is: {ge: 200}}}`."""
+
     aggregate: AggregateOf
 
 

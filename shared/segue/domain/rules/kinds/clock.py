@@ -36,9 +36,13 @@ class TimeOf(Model):
     """`[from, until)` on the clocks of a place; over midnight it belongs to the day on which it begins."""
 
     from_: TimeOfDay = Field(default="00:00", alias="from")
+    """From this time on, in quotes: `"09:00"`; midnight if left out."""
     until: TimeOfDay = "00:00"
+    """Until before this time, in quotes: `"17:00"`; midnight if left out."""
     days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(default=[*WEEKDAYS], min_length=1)  # type: ignore[list-item]  # each is one of them
+    """On these days; on all of them if left out."""
     tz: TimeZone
+    """Whose clocks: an IANA time zone such as `Europe/Paris`."""
 
     @model_validator(mode="after")
     def _says_something(self) -> "TimeOf":
@@ -48,15 +52,24 @@ class TimeOf(Model):
 
 
 class TimeIs(Model):
+    """The clocks of a place show a time: `{time: {from: "09:00", until: "17:00", tz: Europe/Paris}}`."""
+
     time: TimeOf
 
 
 class DateTest(Model):
+    """How the date stands to now: exactly one of these, and `tz` with `anniversary`."""
+
     within_last: Duration | None = None
+    """The date is past, and less than that ago."""
     within_next: Duration | None = None
+    """The date is to come, at most that far ahead."""
     more_than_ago: Duration | None = None
+    """The date is past, that long ago or longer."""
     anniversary: Literal[True] | None = None
+    """Today is the date's day and month, in a later year."""
     tz: TimeZone | None = None
+    """Whose day: an IANA time zone such as `Europe/Paris`."""
 
     @model_validator(mode="after")
     def _one_test(self) -> "DateTest":
@@ -69,8 +82,12 @@ class DateTest(Model):
 
 
 class DateIs(Model):
+    """A date among the traits against now: `{date: subscription.ends, is: {within_next: 7d}}`."""
+
     date: Path
+    """The path to the trait: ISO 8601 text, or epoch milliseconds."""
     is_: DateTest = Field(alias="is")
+    """How the date stands to now."""
 
 
 def compile_time(definition: TimeIs, _measurements: Measurements) -> Node:

@@ -22,11 +22,16 @@ class CountOf(Windowed):
     """A bare count, as `compare` takes it."""
 
     did: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
 
 
 class FigureOf(Model):
+    """A bare figure, as `compare` takes it."""
+
     aggregate: Figure
+    """The figure."""
 
 
 Side = Annotated[
@@ -36,12 +41,18 @@ Side = Annotated[
 
 class CompareOf(Model):
     left: Side
+    """A count or a figure."""
     right: Side
+    """A count or a figure, of which `factor` times as much is taken."""
     op: Literal["eq", "ne", "gt", "ge", "lt", "le"]
+    """How the left one stands to the right one."""
     factor: Number = 1
+    """1 if left out."""
 
 
 class Compare(Model):
+    """One figure against another: `{compare: {left: {did: A}, op: gt, factor: 2, right: {did: B}}}`."""
+
     compare: CompareOf
 
 

@@ -12,10 +12,16 @@ from segue.domain.rules.operators import matcher, operation
 
 
 class Did(Windowed):
+    """An event happened so many times in a window: `{did: Product Viewed, count: {ge: 3}, within: 5m}`."""
+
     did: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     count: Count = {"ge": 1}  # noqa: RUF012  # pydantic copies defaults
+    """How many times; at least once if left out."""
     per: Path | None = None
+    """Counts for each value of this property by itself; some value has to pass."""
 
 
 def compile_did(definition: Did, measurements: Measurements, window: Window | None = None) -> Node:

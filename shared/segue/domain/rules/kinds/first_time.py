@@ -7,8 +7,12 @@ from segue.domain.rules.model import Text, Where, Windowed
 
 
 class FirstTime(Windowed):
+    """The first event that ever passed lies in the window: `{first_time: '*', within: 24h}` is a new visitor."""
+
     first_time: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
 
 
 def compile_first_time(definition: FirstTime, measurements: Measurements) -> Node:

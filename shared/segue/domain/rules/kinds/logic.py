@@ -15,24 +15,34 @@ if TYPE_CHECKING:
 
 
 class All(Model):
+    """Every one of these conditions is true."""
+
     all: list["Condition"] = Field(min_length=1)
 
 
 class Any_(Model):  # noqa: N801  # `Any` is taken
+    """Some of these conditions is true."""
+
     any: list["Condition"] = Field(min_length=1)
 
 
 class None_(Model):  # noqa: N801  # `None` is taken
+    """None of these conditions is true."""
+
     none: list["Condition"] = Field(min_length=1)
 
 
 class Not(Model):
+    """The condition is not true; of a value that is missing no comparison is, so that `not` includes the missing."""
+
     not_: "Condition" = Field(alias="not")
 
 
 class AtLeastOf(Model):
     count: int = Field(ge=1)
+    """How many of them, at least."""
     of: list["Condition"] = Field(min_length=1)
+    """The conditions."""
 
     @model_validator(mode="after")
     def _possible(self) -> "AtLeastOf":
@@ -42,10 +52,14 @@ class AtLeastOf(Model):
 
 
 class AtLeast(Model):
+    """So many of these conditions are true: `{at_least: {count: 2, of: [...]}}`."""
+
     at_least: AtLeastOf
 
 
 class InSegment(Model):
+    """A member of another segment, which is looked at as of then."""
+
     segment: str
 
 

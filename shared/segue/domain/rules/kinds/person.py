@@ -21,36 +21,59 @@ BUCKETS = 10_000
 
 
 class InList(Model):
+    """On a static list of this catalogue, today."""
+
     list: str
 
 
 class ConsentTo(Model):
+    """A purpose is granted; what was never said is not, unless `settings` has it in `granted_unsaid`."""
+
     consent: Text
 
 
 class SampleOf(Model):
     percent: float = Field(gt=0, le=100)
+    """The share of all visitors."""
     seed: str = Field(min_length=1, max_length=200)
+    """Another one chooses others."""
 
 
 class Sample(Model):
+    """A stable share of the visitors: `{sample: {percent: 10, seed: spring}}`, the same as GrowthBook's."""
+
     sample: SampleOf
 
 
 class Near(Model):
+    """At most so many kilometres from a point."""
+
     lat: float = Field(ge=-90, le=90)
+    """Degrees north."""
     lon: float = Field(ge=-180, le=180)
+    """Degrees east."""
     km: float = Field(gt=0, allow_inf_nan=False)
+    """Kilometres."""
 
 
-Names = Annotated[list[Text], Field(min_length=1), BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+Names = Annotated[
+    list[Text],
+    Field(min_length=1),
+    BeforeValidator(lambda v: [v] if isinstance(v, str) else v, json_schema_input_type=Text | list[Text]),
+]
 
 
 class GeoOf(Model):
+    """Every respect that is named has to hold."""
+
     country: Names | None = None
+    """One of these countries, as `context.location.country` writes them."""
     region: Names | None = None
+    """One of these regions."""
     city: Names | None = None
+    """One of these cities."""
     near: Near | None = None
+    """Not far from a point."""
 
     @model_validator(mode="after")
     def _says_something(self) -> "GeoOf":
@@ -60,6 +83,8 @@ class GeoOf(Model):
 
 
 class Geo(Model):
+    """The place of the newest event that names one: `{geo: {country: [FR, BE]}}`."""
+
     geo: GeoOf
 
 

@@ -13,10 +13,16 @@ from segue.domain.rules.model import Duration, Model, Refused, Text, Where
 
 
 class Stopped(Model):
+    """Did before, not lately: `{stopped: Page Viewed, earlier: 30d, recent: 7d}`."""
+
     stopped: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     earlier: Duration
+    """Some between so long ago and the recent time."""
     recent: Duration
+    """None in this time up to now."""
 
     @model_validator(mode="after")
     def _earlier_is_longer(self) -> "Stopped":
@@ -26,10 +32,16 @@ class Stopped(Model):
 
 
 class Restarted(Model):
+    """Back after a gap: `{restarted: Page Viewed, gap: 30d, recent: 7d}`. The very first is no return."""
+
     restarted: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     gap: Duration
+    """The one before is at least so much earlier."""
     recent: Duration
+    """The return is in this time up to now."""
 
 
 def compile_stopped(definition: Stopped, measurements: Measurements) -> Node:

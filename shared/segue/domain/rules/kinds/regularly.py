@@ -13,15 +13,22 @@ from segue.domain.rules.model import MAX_COUNT, Model, Refused, Text, TimeZone, 
 
 
 class Regularly(Model):
-    """`times` in each of at least `in_` of the `last` periods."""
+    """In some of the last periods: `{regularly: Order Completed, in: 3, last: 5, period: week, tz: Europe/Paris}`."""
 
     regularly: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     times: int = Field(default=1, ge=1, le=MAX_COUNT)
+    """How many times in each of the periods; once if left out."""
     in_: int = Field(alias="in", ge=1)
+    """In how many of the periods, at least."""
     last: int = Field(ge=1, le=400)
+    """The last so many periods, the current one included."""
     period: Period
+    """By the calendar; weeks begin on Monday."""
     tz: TimeZone
+    """Whose calendar: an IANA time zone such as `Europe/Paris`."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Regularly":

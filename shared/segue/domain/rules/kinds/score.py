@@ -12,13 +12,13 @@ from segue.domain.rules.courses import Course, Number
 from segue.domain.rules.evidence import Window, content_key
 from segue.domain.rules.figures import from_micro, micro
 from segue.domain.rules.measurements import Measurements, Node, Reading, View, leaf
-from segue.domain.rules.model import Duration, FigureIs, Model, Selector
+from segue.domain.rules.model import Duration, FigureIs, Model, Refused, Selector
 from segue.domain.rules.operators import matcher, numbers
 
 
 def _points(value: Number) -> Number:
     if micro(value) == 0:
-        raise ValueError("expected points other than 0")
+        raise Refused("expected points other than 0")
     return value
 
 
@@ -26,6 +26,7 @@ class Earns(Selector):
     """The events that earn so many points each; negative ones cost."""
 
     points: Annotated[float, Field(ge=-1e12, le=1e12), AfterValidator(_points)]
+    """What each of them is worth."""
 
 
 class Score(Model):
@@ -35,24 +36,34 @@ class Score(Model):
     """
 
     name: str = ""
+    """What people call it."""
     description: str = ""
+    """For people, too."""
     events: list[Earns] = Field(min_length=1, max_length=100)
+    """What earns points."""
     half_life: Duration | None = None
+    """After it an event is worth half."""
     within: Duration | None = None
+    """The window in which an event is worth its points."""
     bounds: list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(default=None, min_length=2, max_length=2)
+    """`[0, 100]`: what is read is never below the one or above the other."""
 
     @model_validator(mode="after")
     def _fades_or_leaves(self) -> "Score":
         if (self.half_life is None) == (self.within is None):
-            raise ValueError("expected exactly one of half_life within")
+            raise Refused("expected exactly one of half_life within")
         if self.bounds is not None and self.bounds[0] >= self.bounds[1]:
-            raise ValueError("bounds: expected the lower one first")
+            raise Refused("expected the lower one first", "bounds")
         return self
 
 
 class ScoreIs(Model):
+    """A score of this catalogue compares: `{score: engagement, is: {ge: 50}}`."""
+
     score: str
+    """Its name among the `scores`."""
     is_: FigureIs = Field(alias="is")
+    """The comparison."""
 
 
 def compile_score(definition: ScoreIs, measurements: Measurements) -> Node:

@@ -19,15 +19,23 @@ Instants: TypeAlias = list[int]
 
 
 class Step(Selector):
+    """An event of a sequence."""
+
     gap: Duration | None = None
+    """Less than that after the step before."""
     without: AnySelector | None = None
+    """None of these between the step before and this one."""
 
 
 class SequenceOf(Model):
     steps: list[Step] = Field(min_length=2, max_length=20)
+    """The events, each strictly later than the one before."""
     within: Duration | None = None
+    """The window that the whole chain lies in."""
     without: AnySelector | None = None
+    """None of these between the first and the last step."""
     same: list[Path] = Field(default=[], min_length=1, max_length=5)
+    """The steps agree on these properties."""
 
     @model_validator(mode="after")
     def _first_step_is_free(self) -> "SequenceOf":
@@ -38,6 +46,8 @@ class SequenceOf(Model):
 
 
 class SequenceLeaf(Model):
+    """One after the other: `{sequence: {within: 1h, steps: [{did: A}, {did: B, gap: 10m}]}}`."""
+
     sequence: SequenceOf
 
 

@@ -18,7 +18,9 @@ Leaf = Annotated[
 
 class TogetherOf(Model):
     within: Duration
+    """The window of all of them; exactly so far apart is out."""
     of: list[Leaf] = Field(min_length=1)
+    """`did` and `aggregate`, without windows of their own."""
 
     @model_validator(mode="after")
     def _no_windows(self) -> "TogetherOf":
@@ -29,6 +31,8 @@ class TogetherOf(Model):
 
 
 class Together(Model):
+    """All of these in one window, in any order: `{together: {within: 10m, of: [{did: A}, {did: B}]}}`."""
+
     together: TogetherOf
 
 

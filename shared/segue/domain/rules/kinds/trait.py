@@ -14,8 +14,12 @@ from segue.domain.rules.operators import matcher, refs, split, value_at
 
 
 class TraitIs(Model):
+    """A value on the profile compares: `{trait: company.size, is: {gt: 50}}`. The newest `identify` wins."""
+
     trait: Path
+    """The path to the trait, such as `company.size`."""
     is_: Is = Field(alias="is")
+    """The comparison."""
 
 
 def compile_trait(definition: TraitIs, measurements: Measurements) -> Node:
