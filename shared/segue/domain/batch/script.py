@@ -1,0 +1,119 @@
+"""Relations over time: queries that give, per profile, the half-open intervals on which something holds.
+
+A script is a list of named queries, each reading those before it. Two shapes are passed around by name:
+
+- *changes* `(profile[, key], instant, c0, c1, …)`: at this instant these totals change by so much
+- *spans* `(profile[, key], since, until)`: ascending, not empty, neither overlapping nor touching
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from sqlglot import exp, parse_one
+
+from segue.domain.rules.evidence import Window
+from segue.domain.rules.intervals import FOREVER
+
+HISTORY, KNOWN = "measured", "known"
+"""The relations every script begins with: the events that some condition measures, and since when a profile exists."""
+
+
+class Script:
+    """Named queries; equal ones share a name."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, exp.Expr] = {}
+
+    def add(self, query: str) -> str:
+        """The name of a query, written in DuckDB's dialect with our own functions."""
+        name = "s" + hashlib.blake2b(query.encode(), digest_size=5).hexdigest()
+        if name not in self.steps:
+            self.steps[name] = parse_one(query, dialect="duckdb")
+        return name
+
+    def query(self, name: str, relations: Iterable[str]) -> exp.Select:
+        """One query of a step, with the steps it needs before it and their `relations` left to the reader."""
+        needed: dict[str, exp.Expr] = {}
+        given = set(relations)
+
+        def gather(step: str) -> None:
+            for table in self.steps[step].find_all(exp.Table):
+                if table.name not in given and table.name not in needed:
+                    gather(table.name)
+            needed[step] = self.steps[step]
+
+        gather(name)
+        query = exp.select("profile", "since", "until").from_(name, copy=False)
+        for step, body in needed.items():
+            query = query.with_(step, as_=body.copy(), copy=False)
+        return query
+
+    # Events to changes
+
+    def entering(self, events: str, window: Window, totals: Sequence[str] = ("1",), keys: str = "profile") -> str:
+        """The changes that events `(profile[, key], occurred_at, received_at, …)` make while they are in a window.
+
+        An event is in it from `near` after it occurred, but not before it is received, until `far` after it occurred.
+        """
+        begins = f"greatest(occurred_at + {window.near}, received_at)" if window.near else "received_at"
+        counted = ", ".join(f"{total} AS c{number}" for number, total in enumerate(totals))
+        taken = ", ".join(f"-({total}) AS c{number}" for number, total in enumerate(totals))
+        conditions = [f"{begins} < occurred_at + {window.far}"] if window.far is not None else []
+        if window.since is not None:
+            conditions.append(f"occurred_at >= {window.since}")
+        kept = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        changes = f"SELECT {keys}, {begins} AS instant, {counted} FROM {events}{kept}"
+        if window.far is not None:
+            changes += f" UNION ALL SELECT {keys}, occurred_at + {window.far} AS instant, {taken} FROM {events}{kept}"
+        return self.add(changes)
+
+    def pieces(self, events: str, window: Window, keys: str) -> str:
+        """The changes of events of which only one a key counts at a time: what an event adds to those before it."""
+        begins = f"greatest(occurred_at + {window.near}, received_at)" if window.near else "received_at"
+        ends = str(FOREVER) if window.far is None else f"occurred_at + {window.far}"
+        kept = "" if window.since is None else f" WHERE occurred_at >= {window.since}"
+        group = keys.removesuffix(", value")
+        covered = self.add(
+            f"SELECT {group}, greatest(begins, coalesce(covered, begins)) AS begins, ends FROM ("
+            f"SELECT {group}, begins, ends, max(ends) OVER (PARTITION BY {keys} ORDER BY begins, ends "
+            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered "
+            f"FROM (SELECT {keys}, {begins} AS begins, {ends} AS ends FROM {events}{kept}) AS opened"
+            f") AS pieces WHERE begins < ends AND (covered IS NULL OR covered < ends)"
+        )
+        return self.add(
+            f"SELECT {group}, begins AS instant, 1 AS c0, 0 AS c1 FROM {covered} "
+            f"UNION ALL SELECT {group}, ends AS instant, -1 AS c0, 0 AS c1 FROM {covered} WHERE ends < {FOREVER}"
+        )
+
+    # Changes to spans
+
+    def holding(self, changes: Sequence[str], totals: int, holds: str, keys: str = "profile") -> str:
+        """The spans on which `holds` is true of the running totals `t0`, `t1`, …; before the first change it is not."""
+        columns = [f"c{number}" for number in range(totals)]
+        rows = " UNION ALL ".join(f"SELECT {keys}, instant, {', '.join(columns)} FROM {name}" for name in changes)
+        running = ", ".join(
+            f"sum({column}) OVER (PARTITION BY {keys} ORDER BY instant) AS t{number}"
+            for number, column in enumerate(columns)
+        )
+        return self.add(
+            f"SELECT {keys}, instant AS since, until FROM ("
+            f"SELECT {keys}, instant, holds, "
+            f"lead(instant, 1, {FOREVER}) OVER (PARTITION BY {keys} ORDER BY instant) AS until FROM ("
+            f"SELECT {keys}, instant, holds, "
+            f"lag(holds, 1, false) OVER (PARTITION BY {keys} ORDER BY instant) AS held FROM ("
+            f"SELECT {keys}, instant, coalesce({holds}, false) AS holds FROM ("
+            f"SELECT {keys}, instant, {running} FROM ({rows}) AS changed"
+            f") AS totals) AS truth) AS turns WHERE holds <> held) AS spans WHERE holds"
+        )
+
+    def edges(self, spans: str, keys: str = "profile", step: int = 1) -> str:
+        """The changes at the ends of spans."""
+        return self.add(
+            f"SELECT {keys}, since AS instant, {step} AS c0 FROM {spans} "
+            f"UNION ALL SELECT {keys}, until AS instant, -{step} AS c0 FROM {spans} WHERE until < {FOREVER}"
+        )
+
+    def existing(self, totals: int) -> str:
+        """Changes that begin, for every profile, with nothing at the instant from which it exists."""
+        nothing = ", ".join(f"0 AS c{number}" for number in range(totals))
+        return self.add(f"SELECT profile, since AS instant, {nothing} FROM {KNOWN}")
