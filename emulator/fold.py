@@ -1,9 +1,7 @@
 """A recorded log through the engine alone: what every platform has to announce for it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -56,18 +54,11 @@ def fold(program: rules.Program, histories: Histories, until: int | None) -> Fol
     """Fold each profile's events in the order in which they were received; then time comes to `until` (epoch ms), or to
     the newest event of all."""
     end = until or max((event.received_at for events in histories.values() for event in events), default=0)
+    replay = rules.Replay(program)
     log: list[Line] = []
     counts: Counter[str] = Counter()
     for profile, events in histories.items():
-        state = rules.empty()
-        for received in _received_together(events):
-            state = rules.fold(program, state, received)
-        state = rules.fold(program, state, (), at=end)
-        log += (membership_log.line(profile, transition) for transition in state.pending)
-        counts.update(msgspec.structs.asdict(state.counts))
+        flips, counted = replay.transitions(events, end)
+        log += (Line(str(profile), segment, "entered" if entered else "exited", at) for at, segment, entered in flips)
+        counts.update(msgspec.structs.asdict(counted))
     return Folded(membership_log.normalised(log), counts)
-
-
-def _received_together(events: Sequence[Event]) -> Iterator[tuple[Event, ...]]:
-    for _, together in groupby(sorted(events, key=attrgetter("received_at")), attrgetter("received_at")):
-        yield tuple(together)

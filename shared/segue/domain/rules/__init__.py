@@ -1,19 +1,22 @@
 """The engine: pure functions from definitions and events to memberships known ahead (RULES.md section 5).
 
 `compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline` ·
-`merge(program, a, b) -> State` · `scores(program, state, t) -> score -> number`
+`merge(program, a, b) -> State` · `scores(program, state, t) -> score -> number` ·
+`Replay(program).transitions(history, end)`
 """
 
 from segue.domain.membership import Timeline
 from segue.domain.rules.fold import fold, timeline
 from segue.domain.rules.merge import adopt, merge
 from segue.domain.rules.program import Program, compile
+from segue.domain.rules.replay import Replay
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
 from segue.domain.rules.values import scores
 
 __all__ = [
     "Counts",
     "Program",
+    "Replay",
     "State",
     "Timeline",
     "adopt",

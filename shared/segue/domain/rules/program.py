@@ -1,7 +1,7 @@
 """Compiling definitions: a program holds each distinct measurement once, indexed by event name."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
@@ -36,11 +36,12 @@ class CompiledSegment:
     `definition` is the version (content hash) of its definition. `consented`: when the purposes it needs are granted.
     `memory` names what is remembered of it, None if it has no memory of its own. `looked_back`: some memory, its own or
     another segment's, looks at it at earlier instants. `recurs`: its truth changes for ever. `closure` are the segments
-    it refers to, directly or not.
+    it refers to, directly or not. `condition` is `when` as it was defined.
     """
 
     id: str
     definition: str
+    condition: BaseModel
     when: Node
     until: Node | None
     stays: int
@@ -72,6 +73,22 @@ class Program:
         """These segments and those they refer to, directly or not, those referred to first."""
         needed = names.union(*(segment.closure for segment in self.order if segment.closure and segment.id in names))
         return [segment for segment in self.order if segment.id in needed]
+
+    def limited_to(self, names: Collection[str]) -> "Program":
+        """The program of these segments alone, and of those they refer to."""
+        order = tuple(self.with_references(set(names)))
+        keys = {key for segment in order for key, _far in segment.reads}
+        evidence = {key: one for key, one in self.evidence.items() if key in keys}
+        kept = {segment.id for segment in order}
+        return replace(
+            self,
+            segments={name: definition for name, definition in self.segments.items() if name in kept},
+            order=order,
+            evidence=evidence,
+            by_event=_by_event(evidence),
+            by_trait=_grouped(evidence, lambda one: one.trait),
+            dependents={key: found & kept for key, found in self.dependents.items() if key in keys},
+        )
 
     def concerned(self, name: str) -> tuple[Evidence, ...]:
         """The measurements that take events of this name."""
@@ -175,6 +192,7 @@ def _compiled(
     return CompiledSegment(
         id=name,
         definition=content_key(content),
+        condition=segment.when,
         when=when,
         until=until,
         stays=segment.stays or 0,
