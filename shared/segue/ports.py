@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from segue.domain.message import MembershipChanged
+
 
 class Document(msgspec.Struct, frozen=True):
     """A stored document: opaque bytes, and the version that a conditional write names."""
@@ -89,7 +91,15 @@ class Archive(Protocol):
         ...
 
     async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
-        """Each segment's size at an instant, from the newest membership snapshot of each profile."""
+        """Each segment's size at an instant, from each profile's newest membership snapshot of then."""
+        ...
+
+    async def snapshot(self, key: str, at: int) -> MembershipChanged | None:
+        """A profile's newest membership snapshot of an instant, or None if it had none yet."""
+        ...
+
+    def received(self, key: str) -> AsyncIterator[Message]:
+        """Every kept message with events of a profile, in the order in which they were kept."""
         ...
 
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:

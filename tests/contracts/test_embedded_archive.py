@@ -1,6 +1,6 @@
 """What the laptop's archive keeps, and how many members it counts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,17 @@ from segue.ports import Message, SegmentSize
 ANNA, BEN, CARLA = ("a" * 32, "b" * 32, "c" * 32)
 
 
-@pytest.fixture
-async def archive(tmp_path: Path) -> AsyncIterator[ArchiveFile]:
-    archive = ArchiveFile.open(tmp_path)
+class Sealed(ArchiveFile):
+    """Seals whatever it is given at once."""
+
+    async def append(self, topic: str, messages: Sequence[Message]) -> None:
+        await super().append(topic, messages)
+        await self.seal()
+
+
+@pytest.fixture(params=[ArchiveFile, Sealed], ids=["in the tail", "sealed"])
+async def archive(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArchiveFile]:
+    archive = request.param.open(tmp_path)
     yield archive
     await archive.close()
 
@@ -37,13 +45,15 @@ def received(identifier: str, key: str, *events: str) -> Message:
     return message(identifier, msgspec.json.encode(data), kind=EVENTS_RECEIVED)
 
 
-def snapshot(key: str, seq: int, memberships: dict[str, tuple[Interval, ...]], *announced: tuple[str, int]) -> Message:
+def snapshot(
+    key: str, seq: int, memberships: dict[str, tuple[Interval, ...]], *announced: tuple[str, int], at: int = 1
+) -> Message:
     data = MembershipChanged(
         key=key,
         profile=ProfileRef("user_id", key),
         seq=seq,
         catalog=1,
-        at=1,
+        at=at,
         known_until=None,
         memberships=memberships,
         transitions=tuple(
@@ -118,6 +128,39 @@ async def test_the_last_change_is_announced_or_known_ahead_and_not_to_come(archi
     at_10, at_20 = await archive.sizes(10), await archive.sizes(20)
     assert at_10 == {"left": SegmentSize(members=0, last_change=7), "timed": SegmentSize(members=1, last_change=4)}
     assert at_20["timed"] == SegmentSize(members=0, last_change=20)
+
+
+async def test_sizes_of_the_past_are_those_of_then(archive: ArchiveFile) -> None:
+    #   said at 10: anna [10 --- 40)     said at 20: anna no more      said at 30: anna [30 ---
+    await archive.append("memberships", [snapshot(ANNA, 2, {"s": ((10, 40),)}, at=10)])
+    await archive.append("memberships", [snapshot(ANNA, 4, {}, ("s", 20), at=20), snapshot(BEN, 2, {}, at=25)])
+    await archive.append("memberships", [snapshot(ANNA, 6, {"s": ((30, None),)}, at=30)])
+    sizes = {at: (await archive.sizes(at)).get("s") for at in (9, 10, 19, 20, 29, 30, 50)}
+    assert sizes == {
+        9: None,
+        10: SegmentSize(members=1, last_change=10),
+        19: SegmentSize(members=1, last_change=10),
+        20: SegmentSize(members=0, last_change=20),
+        29: SegmentSize(members=0, last_change=20),
+        30: SegmentSize(members=1, last_change=30),
+        50: SegmentSize(members=1, last_change=30),
+    }
+
+
+async def test_a_snapshot_of_the_past_is_the_newest_of_then(archive: ArchiveFile) -> None:
+    await archive.append("memberships", [snapshot(ANNA, 4, {"b": ((20, None),)}, at=20)])
+    await archive.append("memberships", [snapshot(ANNA, 2, {"a": ((10, None),)}, at=10), snapshot(BEN, 9, {}, at=15)])
+    found = {at: await archive.snapshot(ANNA, at) for at in (9, 10, 19, 20, 99)}
+    assert {at: one and [*one.memberships] for at, one in found.items()} == {
+        9: None, 10: ["a"], 19: ["a"], 20: ["b"], 99: ["b"],
+    }  # fmt: skip
+
+
+async def test_what_a_profile_sent_is_read_in_the_order_in_which_it_came(archive: ArchiveFile) -> None:
+    first, second = received("m2", ANNA, "e1", "e2"), received("m1", ANNA, "e3")
+    await archive.append("events", [first, received("m3", BEN, "e4")])
+    await archive.append("events", [second])
+    assert [each async for each in archive.received(ANNA)] == [first, second]
 
 
 async def test_a_closed_archive_opens_as_it_was(archive: ArchiveFile, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from segue.domain.errors import Conflict, Unavailable
+from segue.domain.message import MembershipChanged
 from segue.domain.profile import SHARDS
 from segue.ports import ABSENT, Document, Message, Ports, PublishedCatalog, SegmentSize, Write
 from tests.simulation.world import Instance, World
@@ -182,6 +183,13 @@ class NoArchive:
 
     async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
         raise AssertionError(f"no function of the simulation asks for sizes at {at}")
+
+    async def snapshot(self, key: str, at: int) -> MembershipChanged | None:
+        raise AssertionError(f"no function of the simulation asks for the past of {key} at {at}")
+
+    async def received(self, key: str) -> AsyncIterator[Message]:
+        raise AssertionError(f"no function of the simulation asks for the events of {key}")
+        yield
 
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
         raise AssertionError(f"no function of the simulation asks for {message_ids} of {key}")
