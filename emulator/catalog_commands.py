@@ -16,7 +16,16 @@ from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog as definitions
 from segue.ports import Catalog
 
-SECTIONS = ("sources", "segments", "scores", "slots", "destinations", "lists")
+SECTIONS = {
+    "sources": "source",
+    "segments": "segment",
+    "scores": "score",
+    "computed": "computed trait",
+    "slots": "slot",
+    "destinations": "destination",
+    "lists": "list",
+}
+"""The sections of a catalogue, and what one of their definitions is called."""
 
 folder_option = click.option(
     "--catalog",
@@ -95,8 +104,8 @@ def _loaded(folder: Path) -> bytes:
 
 def _contents(data: bytes) -> str:
     parsed = definitions.parse(msgspec.json.decode(data))
-    counts = ((len(getattr(parsed, section)), section) for section in SECTIONS)
-    return ", ".join(f"{count} {section if count != 1 else section[:-1]}" for count, section in counts)
+    counts = ((len(getattr(parsed, section)), name) for section, name in SECTIONS.items())
+    return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
 
 
 async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> int:

@@ -82,6 +82,8 @@ TURNS: Final = (
     turn("Australia/Lord_Howe", "2026-04-04T15:00Z"),  # the clocks put back by half an hour
     turn("Asia/Beirut", "2026-10-24T21:00Z"),  # the clocks put back from midnight to the day before
     turn("America/St_Johns", "2010-11-07T02:30Z"),  # a day that begins, goes back after a minute, and begins again
+    turn("America/St_Johns", "2010-11-07T02:31Z"),  # where it goes back
+    turn("Europe/Paris", "2024-02-28T23:00Z"),  # 29 February
 )
 
 JUMPS: Final = (0, 23 * HOUR, DAY, 25 * HOUR, HOUR, 2 * DAY, 7 * DAY, 7 * DAY - HOUR, 7 * DAY + HOUR, 31 * DAY)

@@ -5,7 +5,22 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from tests.strategies import DURATIONS, SELECTED, Choices, Condition, did, histories, where
+from tests.strategies import (
+    DURATIONS,
+    FITTING_TESTS,
+    SELECTED,
+    Choices,
+    Condition,
+    amount,
+    count,
+    did,
+    histories,
+    presence,
+    reference,
+    trait,
+    where,
+    window,
+)
 from tests.strategies_more import Scene, catalog_of
 
 # Scores
@@ -40,6 +55,93 @@ def level_test(choices: Choices) -> Any:
 def score_is(names: tuple[str, ...], choices: Choices) -> Condition:
     """A score that compares."""
     return {"score": choices.one(names), "is": level_test(choices)}
+
+
+# Computed traits
+
+
+def counted_trait(choices: Choices) -> Condition:
+    """How many events, how often, or for how many days in a row."""
+    made = choices.one(("count", "rate", "streak"))
+    if made == "streak":
+        return {made: choices.one(SELECTED), **where(choices), "period": choices.one(PERIODS), "tz": choices.one(ZONES)}
+    if made == "rate":
+        spans = {"per": choices.one(DURATIONS), "within": choices.one(DURATIONS)}
+        return {made: choices.one(SELECTED), **where(choices), **spans}
+    return {made: choices.one(SELECTED), **where(choices), **window(choices)}
+
+
+def since_trait(choices: Choices) -> Condition:
+    """How long ago the last event was."""
+    return {"time_since_last": choices.one(SELECTED), **where(choices), **window(choices)}
+
+
+def value_trait(choices: Choices) -> Condition:
+    """What values events have, and how many have each."""
+    kind = choices.one(("most_frequent", "unique_list", "tally"))
+    last = {"last": choices.number(1, 3)} if kind == "unique_list" else {}
+    return {kind: choices.one(VALUES), "of": choices.one(SELECTED), **where(choices), **window(choices), **last}
+
+
+def figure_trait(choices: Choices) -> Condition:
+    """A figure over events."""
+    kind = choices.one(("latest", "first", "sum", "avg", "min", "max", "distinct"))
+    return {kind: choices.one(VALUES), "of": choices.one(SELECTED), **where(choices), **window(choices)}
+
+
+PERIODS: Final = ("day", "day", "week", "month")
+ZONES: Final = ("UTC", "Europe/Paris", "America/Havana", "Pacific/Auckland")
+VALUES: Final = ("k", "k", "n", "tags", "date", "deep.k", "items")
+TRAITS: Final = (counted_trait, since_trait, value_trait, figure_trait)
+SPANS: Final = (*DURATIONS[:8], 0, 1, 3, 2.5, -1)
+
+
+def computed_is(traits: dict[str, Condition], choices: Choices) -> Condition:
+    """A computed trait that compares, seldom with one that the visitor said."""
+    name = choices.one(tuple(traits))
+    path, trait = name, traits[name]
+    if choices.seldom(6):
+        test: Any = reference(choices) if choices.seldom(2) else {"gt": {"ref": choices.one(tuple(traits))}}
+        return {"trait": choices.one((path, path, "n", "k")), "is": test}
+    if "time_since_last" in trait:
+        return {"trait": path, "is": time_test(choices)}
+    if "tally" in trait:
+        return {"trait": f"{path}.{choices.one(('x', 'y', '1', '2.5', 'true'))}", "is": amount(choices)}
+    if choices.seldom(6):
+        return {"trait": path, "is": presence(choices)}
+    if trait.keys() & {"count", "rate", "streak", "distinct", "sum", "avg", "min", "max"}:
+        return {"trait": path, "is": choices.made((amount, count))}
+    if choices.seldom(6):
+        return {
+            "date": path,
+            "is": {choices.one(("within_last", "within_next", "more_than_ago")): choices.one(DURATIONS)},
+        }
+    kind = next(iter(trait.keys() & {"most_frequent", "unique_list", "latest", "first"}))
+    return {
+        "trait": path,
+        "is": choices.made(FITTING_TESTS[trait[kind] if trait[kind] in ("n", "tags", "date") else "k"]),
+    }
+
+
+def time_test(choices: Choices) -> Condition:
+    """A test of milliseconds, which may be written as durations."""
+    name = choices.one(("gt", "ge", "lt", "le", "eq", "ne", "between", "exists", "in"))
+    if name == "exists":
+        return {name: True}
+    if name == "between":
+        return {name: choices.one(([0, 3], ["2ms", "6ms"], ["9ms", "20ms"], [1, 3_600_000]))}
+    return {name: [choices.one(SPANS), "4ms"] if name == "in" else choices.one(SPANS)}
+
+
+@st.composite
+def computed_scenes(draw: st.DrawFn) -> Scene:
+    """Computed traits, and segments that ask for them, in a month or at the end of one."""
+    choices = Choices(draw)
+    makers = choices.one((TRAITS, *((maker,) for maker in TRAITS)))
+    traits = {f"t{number}": choices.made(makers) for number in range(choices.number(1, 4))}
+    leaf = partial(computed_is, traits)
+    catalog = catalog_of(choices, (leaf, leaf, leaf, leaf, trait))
+    return Scene(catalog, draw(histories()), {"computed": traits})
 
 
 @st.composite

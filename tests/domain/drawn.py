@@ -147,6 +147,7 @@ def options(catalog: Catalog) -> dict[str, Any]:
         "lists": {name: list_.members for name, list_ in catalog.lists.items()},
         "granted_unsaid": catalog.settings.granted_unsaid,
         "scores": catalog.scores,
+        "computed": catalog.computed,
     }
 
 

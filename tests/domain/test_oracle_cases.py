@@ -17,6 +17,9 @@ from tests.strategies import START, Catalog, Limits, definitions, histories, len
 SMALL = Limits(lateness=6, max_age=25, apart=9, copied_within=12)
 """Limits so near that every millisecond can be asked for."""
 
+OPTIONS = ("lists", "granted_unsaid", "scores", "computed")
+"""What a case may have for its segments to refer to."""
+
 CASES = Path(__file__).parent.parent / "cases"
 
 
@@ -37,6 +40,7 @@ class MakesEvaluator(Protocol):
         lists: Mapping[str, Collection[str]] = ...,
         granted_unsaid: Collection[str] = ...,
         scores: Mapping[str, Any] = ...,
+        computed: Mapping[str, Any] = ...,
     ) -> Evaluator: ...
 
 
@@ -58,7 +62,7 @@ def operator_rows() -> list[Any]:
 
 
 def timelines() -> list[Any]:
-    names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores")
+    names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores", "computed")
     return [pytest.param(case, id=case["says"]) for name in names for case in table(name)["cases"]]
 
 
@@ -101,7 +105,7 @@ def test_an_operator_holds_as_its_row_says(evaluator: MakesEvaluator, row: Mappi
 @EVALUATORS
 @pytest.mark.parametrize("case", timelines())
 def test_a_timeline_is_true_where_its_case_says(evaluator: MakesEvaluator, case: Mapping[str, Any]) -> None:
-    options = {name: case[name] for name in ("lists", "granted_unsaid", "scores") if name in case}
+    options = {name: case[name] for name in OPTIONS if name in case}
     asked = evaluator(case["segments"], **options)
     events = [happened(number, event) for number, event in enumerate(case["events"])]
     answers = [[at, asked.member(events, "it", instant(at))] for at, _ in case["answers"]]

@@ -138,7 +138,7 @@ def test_check_counts_what_a_good_catalogue_holds() -> None:
     result = run("check", "--catalog", FIRST)
     assert (result.exit_code, result.output) == (
         0,
-        f"{FIRST}: good, with 1 source, 10 segments, 0 scores, 1 slot, 0 destinations, 0 lists\n",
+        f"{FIRST}: good, with 1 source, 10 segments, 0 scores, 0 computed traits, 1 slot, 0 destinations, 0 lists\n",
     )
 
 
@@ -155,6 +155,7 @@ def test_schema_prints_a_json_schema() -> None:
         "sources",
         "segments",
         "scores",
+        "computed",
         "slots",
         "destinations",
         "lists",

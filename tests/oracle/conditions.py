@@ -1,18 +1,19 @@
 """Conditions: whether each kind of the language holds for the events that count at one instant."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from fractions import Fraction
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 from segue.domain.event import Event
 from tests.oracle.calendar import clock_shows
 from tests.oracle.dates import stands
+from tests.oracle.figures import counted, figure
 from tests.oracle.operators import passes
 from tests.oracle.person import consents, geo, sample
 from tests.oracle.returns import first_time, regularly, restarted, stopped
 from tests.oracle.scores import score
-from tests.oracle.values import MISSING, duration, elements, identity, is_number, look_up, micros, spread, written
+from tests.oracle.traits import in_milliseconds, is_time, known_traits
+from tests.oracle.values import duration, elements, identity, is_number, look_up, spread, written
 from tests.oracle.view import Condition, View, in_window, selects
 
 
@@ -20,48 +21,6 @@ def holds(condition: Condition, view: View) -> bool:
     """Whether the condition is true."""
     (kind,) = KINDS.keys() & condition.keys()
     return KINDS[kind](condition, view)
-
-
-def counted(leaf: Condition, view: View) -> list[Event]:
-    """The events a `did` or an `aggregate` is about."""
-    selector = {"did": leaf.get("did", leaf.get("of")), "where": leaf.get("where", {})}
-    inside = in_window(leaf, view.at)
-    return [event for event in view.events if inside(event) and selects(selector, event)]
-
-
-def figure(leaf: Condition, events: Sequence[Event]) -> Any:
-    """The count of a `did`, or what an `aggregate` makes of the events."""
-    if "did" in leaf:
-        return len(events)
-    (name,) = FIGURES.keys() & leaf.keys()
-    present = [value for event in events if (value := look_up(event.properties, leaf[name])) is not MISSING]
-    return FIGURES[name](present)
-
-
-def each(values: Iterable[Any]) -> list[Any]:
-    """Every value, an array giving its elements."""
-    return [element for value in values for element in elements(value)]
-
-
-def numbers(values: Iterable[Any]) -> list[Any]:
-    """The numbers among the values and their elements."""
-    return [value for value in each(values) if is_number(value)]
-
-
-def total(values: Iterable[Any]) -> Fraction:
-    """The sum of the numbers, each in whole millionths."""
-    return Fraction(sum(micros(value) for value in numbers(values)), 1_000_000)
-
-
-FIGURES: Final[Mapping[str, Callable[[list[Any]], Any]]] = {
-    "sum": total,
-    "avg": lambda values: total(values) / len(numbers(values)) if numbers(values) else MISSING,
-    "min": lambda values: min(numbers(values), default=MISSING),
-    "max": lambda values: max(numbers(values), default=MISSING),
-    "distinct": lambda values: len({identity(value) for value in each(values)}),
-    "latest": lambda values: values[-1] if values else MISSING,
-    "first": lambda values: values[0] if values else MISSING,
-}
 
 
 def measured(leaf: Condition, view: View) -> bool:
@@ -78,8 +37,10 @@ def measured(leaf: Condition, view: View) -> bool:
 
 
 def trait(condition: Condition, view: View) -> bool:
-    """Each trait has the value that the newest identify gave it."""
-    return passes(condition["is"], look_up(view.traits, condition["trait"]), view.traits)
+    """The trait, said or computed, has a value that passes."""
+    test = in_milliseconds(condition["is"]) if is_time(condition["trait"], view.terms) else condition["is"]
+    traits = known_traits(view)
+    return passes(test, look_up(traits, condition["trait"]), traits)
 
 
 def together(condition: Condition, view: View) -> bool:

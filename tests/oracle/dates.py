@@ -6,13 +6,14 @@ from math import ceil, floor
 from typing import Any, Final
 
 from tests.oracle.calendar import DAY, begins, clock_changes, local
+from tests.oracle.traits import known_traits
 from tests.oracle.values import duration, instant, look_up
 from tests.oracle.view import Condition, View
 
 
 def stands(condition: Condition, view: View) -> bool:
     """Whether the trait's date stands to the instant as the condition says."""
-    value = look_up(view.traits, condition["date"])
+    value = look_up(known_traits(view), condition["date"])
     test = condition["is"]
     if "anniversary" in test:
         return is_anniversary(value, test["tz"], view.at)

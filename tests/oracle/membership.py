@@ -12,6 +12,7 @@ from tests.oracle.conditions import holds
 from tests.oracle.dates import anniversaries, crossings
 from tests.oracle.person import consents
 from tests.oracle.scores import score_steps
+from tests.oracle.traits import trait_steps
 from tests.oracle.values import duration, instant, look_up
 from tests.oracle.view import Condition, Terms, View, order
 
@@ -36,16 +37,17 @@ class Oracle:
     lateness: int = HOUR
     max_age: int = 30 * DAY
     scores: Mapping[str, Condition] = field(default_factory=dict)
+    computed: Mapping[str, Condition] = field(default_factory=dict)
 
     @cached_property
     def terms(self) -> Terms:
         """What conditions refer to by name."""
-        return Terms(self.scores)
+        return Terms(self.scores, self.computed)
 
     @cached_property
     def reaches(self) -> "Mapping[str, Reach]":
         """What the conditions of each segment can depend on."""
-        return {segment: reach(definition) for segment, definition in self.catalog.items()}
+        return {segment: reach(definition, self.terms) for segment, definition in self.catalog.items()}
 
     def visitor(self, events: Iterable[Event]) -> "Visitor":
         """One visitor's history, to be asked about many instants."""
@@ -194,7 +196,11 @@ class Visitor:
 
     def dated(self, condition: Condition) -> list[Any]:
         """Every value that the trait of a `date` condition ever has."""
-        return [look_up(event.traits, condition["date"]) for event in self.history]
+        said = [look_up(event.traits, condition["date"]) for event in self.history]
+        for definition in self.oracle.terms.named(condition):
+            paths = {path for path in definition.values() if isinstance(path, str)}
+            said += [look_up(event.properties, path) for event in self.history for path in paths]
+        return said
 
     def breakpoints(self, segment: str, upto: int | None = None) -> set[int]:
         """Every instant at which membership can change; of those that recur for ever the ones until `upto`.
@@ -220,7 +226,10 @@ def span(definition: Definition, name: str) -> int:
 
 def named_steps(node: Condition, terms: Terms, history: Sequence[Event]) -> Iterator[int]:
     """Every instant at which what a condition refers to by name can change it."""
-    yield from score_steps(terms.scores[node["score"]], node["is"], history)
+    if "score" in node:
+        yield from score_steps(terms.scores[node["score"]], node["is"], history)
+    elif any("time_since_last" in definition for definition in terms.named(node)):
+        yield from trait_steps(node, terms, history)
 
 
 def memory_shifts(definition: Definition) -> set[int]:
@@ -245,19 +254,20 @@ class Reach:
     segments: frozenset[str]
 
 
-def reach(definition: Definition) -> Reach:
+def reach(definition: Definition, terms: Terms) -> Reach:
     """The reach of a segment's conditions, not counting what the segments they ask for depend on."""
     found = [node for part in ("when", "until") if part in definition for node in nodes(definition[part])]
+    found += [node for condition in [*found] for named in terms.named(condition) for node in nodes(named)]
     spans = {duration(node[name]) for node in found for name in SPANS if name in node}
     spans |= {duration(end) for node in found for end in node.get("ago", ())}
     begins = (instant(node["since"]) for node in found if "since" in node)
     return Reach(
         spans=frozenset({0, *spans}),
         instants=frozenset(begin for begin in begins if begin is not None),
-        calendars=[node for node in found if "period" in node],
+        calendars=[{"last": 2, **node} if "streak" in node else node for node in found if "period" in node],
         clocks=[node["time"] for node in found if "time" in node],
         dates=[node for node in found if "date" in node],
-        named=[node for node in found if "score" in node],
+        named=[node for node in found if "score" in node or "trait" in node],
         segments=frozenset(node["segment"] for node in found if "segment" in node),
     )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, Final
 
 import re2  # type: ignore[import-untyped]  # the package has no types
@@ -35,7 +36,7 @@ def sign(value: Any, literal: Literal) -> int | None:
         left, right = normal(value), normal(literal)
         return (left > right) - (left < right)
     if is_number(value) and is_number(literal):
-        exact = type(value).__name__ == "Fraction"
+        exact = Fraction in (type(value), type(literal))
         number, other = (written(value), written(literal)) if exact else (value, literal)
         return (number > other) - (number < other)
     return None

@@ -17,6 +17,16 @@ class Terms:
     """What conditions refer to by name."""
 
     scores: Mapping[str, Condition] = field(default_factory=dict)
+    computed: Mapping[str, Condition] = field(default_factory=dict)
+
+    def named(self, condition: Condition) -> list[Condition]:
+        """The definitions that a condition refers to by name, not counting those that they refer to."""
+        paths = [condition[kind] for kind in ("trait", "date") if kind in condition]
+        test = condition.get("is")
+        paths += [one["ref"] for one in test.values() if isinstance(one, dict)] if isinstance(test, dict) else []
+        names = [path.partition(".")[0] for path in paths]
+        found = [self.computed[name] for name in names if name in self.computed]
+        return [*found, self.scores[condition["score"]]] if "score" in condition else found
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from segue.domain.event import Json
 from segue.domain.rules.definition import Segment
 from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.model import Duration
+from segue.domain.rules.traits import Computed
 from segue.domain.time import DAY, HOUR, SECOND
 
 DEFAULT_VARIANT = "default"
@@ -64,7 +65,7 @@ Id: TypeAlias = Annotated[str, StringConstraints(pattern=_ID)]
 """Safe in addresses, topics and logs."""
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=_NAME)]
-"""As conditions say it of a score."""
+"""As conditions say it of a score or a computed trait."""
 
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 KeyHash: TypeAlias = Annotated[str, StringConstraints(pattern=_KEY_HASH)]
@@ -197,7 +198,8 @@ class Settings(Part):
 
 
 class Catalog(Part):
-    """One version of everything an operator defines. Segments and scores are kept as written: the rules compile them.
+    """One version of everything an operator defines. Segments, scores and computed traits are kept as written:
+    the rules compile them.
 
     Its JSON Schema, for editors, has the whole language of conditions.
     """
@@ -205,6 +207,7 @@ class Catalog(Part):
     sources: dict[Id, Source] = {}
     segments: dict[Id, Annotated[dict[str, Any], _ShownAs(Segment)]] = {}
     scores: dict[Name, Annotated[dict[str, Any], _ShownAs(Score)]] = {}
+    computed: dict[Name, Annotated[dict[str, Any], _ShownAs(Computed)]] = {}
     slots: dict[Id, Slot] = {}
     destinations: dict[Id, Destination] = {}
     lists: dict[Id, StaticList] = {}
@@ -215,6 +218,7 @@ class Catalog(Part):
         return rules.compile(
             self.segments,
             scores=self.scores,
+            computed=self.computed,
             lists={id_: list_.members for id_, list_ in self.lists.items()},
             granted_unsaid=self.settings.granted_unsaid,
             lateness=self.settings.lateness,

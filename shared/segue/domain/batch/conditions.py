@@ -1,6 +1,6 @@
 """Conditions in SQL: each kind that one window expression says, as the name of the step that gives its spans."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,11 +30,12 @@ TOTAL: Final = [exp.column(f"t{number}") for number in range(4)]
 class Writer:
     """What conditions are written into: one script for a whole catalogue.
 
-    `columns` are the values that must be taken out of the events, as (`properties` or `traits`, path); `names` the
-    events; `odd`, of the segment at hand, the profiles of whom SQL is not certain; `segments` the spans of those done
-    so far, and `odd_of` the profiles of whom it was not certain there.
+    `computed` are the names of the computed traits; `columns` the values that must be taken out of the events, as
+    (`properties` or `traits`, path); `names` the events; `odd`, of the segment at hand, the profiles of whom SQL is not
+    certain; `segments` the spans of those done so far, and `odd_of` the profiles of whom it was not certain there.
     """
 
+    computed: Collection[str] = ()
     script: Script = field(default_factory=Script)
     columns: dict[tuple[str, str], str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
@@ -299,6 +300,8 @@ def _stopped(writer: Writer, leaf: Stopped) -> str:
 def _trait(writer: Writer, leaf: TraitIs) -> str:
     """The value of the newest identify that names the trait, of those received so far; none before the first."""
     name = split(leaf.trait)[0]
+    if name in writer.computed:
+        raise Beyond(f"the computed trait {name}")
     named, value = writer.column("traits", name), writer.column("traits", leaf.trait)
     writer.names.add("Identified")
     there = exp.not_(exp.Is(this=named, expression=exp.null()))

@@ -53,7 +53,7 @@ class Twin:
 
 def twin(segments: Mapping[str, Any], program: Program) -> Twin:
     """The twin of these definitions, which `program` was compiled from."""
-    writer = Writer()
+    writer = Writer(program.computed.keys())
     plans = {segment.id: _plan(writer, segment.id, segments[segment.id]) for segment in program.order}
     return Twin(
         plans={name: plans[name] for name in segments},

@@ -2,7 +2,7 @@
 
 `compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline` ·
 `merge(program, a, b) -> State` · `scores(program, state, t) -> score -> number` ·
-`Replay(program).transitions(history, end)`
+`computed(program, state, t) -> name -> value` · `Replay(program).transitions(history, end)`
 """
 
 from segue.domain.membership import Timeline
@@ -11,7 +11,7 @@ from segue.domain.rules.merge import adopt, merge
 from segue.domain.rules.program import Program, compile
 from segue.domain.rules.replay import Replay
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
-from segue.domain.rules.values import scores
+from segue.domain.rules.values import computed, scores
 
 __all__ = [
     "Counts",
@@ -22,6 +22,7 @@ __all__ = [
     "adopt",
     "canonical",
     "compile",
+    "computed",
     "decode",
     "drained",
     "empty",

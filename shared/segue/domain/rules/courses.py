@@ -1,15 +1,35 @@
 """Courses: what a value of a profile is over time, in pieces, some of which move by themselves."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Protocol, TypeAlias, TypeGuard
 
 from segue.domain.event import Json
+from segue.domain.rules.evidence import Entry, Seen, stages
 from segue.domain.rules.intervals import FOREVER, Spans, union
 from segue.domain.rules.operators import Missing
 
 Number: TypeAlias = int | float
+
+
+@dataclass(frozen=True)
+class Elapsed:
+    """The milliseconds since an instant."""
+
+    since: int
+
+    def at(self, instant: int, _beside: Iterable[Number] = ()) -> Number:
+        """The milliseconds then, exactly."""
+        return instant - self.since
+
+    def crossings(self, number: Number) -> Iterable[int]:
+        """The instant at which so many have passed, or just before, and the next one."""
+        passed = self.since + math.floor(number)
+        return passed, passed + 1
 
 
 class Moving(Protocol):
@@ -45,6 +65,32 @@ def where(course: Course, test: Callable[[Json | Missing], bool], beside: Sequen
 def moves(value: Value) -> TypeGuard[Moving]:
     """Whether it changes with every instant."""
     return hasattr(value, "crossings")
+
+
+def staged(entries: Iterable[Entry], start: int, course: Callable[[Seen], Course], before: Value) -> Course:
+    """The course from `start` on, where some entries become visible later than they occurred: as `as_seen` has it.
+
+    `before` is the value where `course(seen)` has none yet.
+    """
+    found: list[tuple[int, Value]] = []
+    for since, until, seen in stages(entries, start):
+        pieces = course(seen)
+        value = next((value for instant, value in reversed(pieces) if instant <= since), before)
+        found += [(since, value), *((instant, one) for instant, one in pieces if since < instant < until)]
+    return found
+
+
+def side_by_side(courses: Mapping[str, Course]) -> Sequence[tuple[int, Mapping[str, Value]]]:
+    """The values of several courses, which begin together, at every instant at which one of them changes."""
+    changes = sorted(
+        ((instant, name, value) for name, course in courses.items() for instant, value in course), key=itemgetter(0)
+    )
+    found: list[tuple[int, Mapping[str, Value]]] = []
+    values: dict[str, Value] = {}
+    for instant, together in groupby(changes, itemgetter(0)):
+        values = {**values, **{name: value for _, name, value in together}}
+        found.append((instant, values))
+    return found
 
 
 def value_at_start(course: Course) -> Json | Missing:

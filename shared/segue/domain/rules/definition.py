@@ -29,9 +29,9 @@ from segue.domain.rules.kinds import (
     trait,
 )
 from segue.domain.rules.measurements import Measurements, Node
-from segue.domain.rules.model import Duration, Model, Refused, Text, tag, told_by
+from segue.domain.rules.model import Duration, Model, Refused, Text, is_tag, tag, told_by
 
-Part = TypeVar("Part", bound=Model)
+Part = TypeVar("Part", bound=BaseModel)
 
 MAX_DEPTH = 32
 """How deeply conditions may be nested."""
@@ -161,9 +161,6 @@ def _flaw(detail: Any, definition: object) -> Invalid:
     return Invalid(message if "found" in message else f"{message}, found {found!r:.60}", path)
 
 
-_TAGS = frozenset(map(tag, KINDS))
-
-
 def _located(location: tuple[int | str, ...], definition: object) -> tuple[str, object]:
     """The path as it stands in the definition, pydantic's location less the tags of its unions, and what is there."""
     path, part = "", definition
@@ -172,7 +169,7 @@ def _located(location: tuple[int | str, ...], definition: object) -> tuple[str, 
             path, part = f"{path}.{step}" if path else str(step), part[step]
         elif isinstance(part, list) and isinstance(step, int) and step < len(part):
             path, part = f"{path}[{step}]", part[step]
-        elif number == len(location) - 1 and step not in _TAGS:
+        elif number == len(location) - 1 and not is_tag(step):
             path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path, part
 

@@ -9,7 +9,7 @@ the measurement reads of the event: nothing, a number, a value's key, or `(recei
 import hashlib
 import json
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from operator import itemgetter
@@ -21,6 +21,9 @@ from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.operators import MISSING, is_number, text, value_at
 
 Entry: TypeAlias = tuple[int, int, str | None, Any]
+
+Collect: TypeAlias = Callable[[Event, int], Sequence[Entry]]
+"""What an event of the right name adds, given the instant from which on it is visible."""
 
 Seen: TypeAlias = Callable[[Entry], bool]
 """Whether an entry counts."""
@@ -72,7 +75,7 @@ class CalendarWindow(Window):
 
     def active(self, entry: Entry) -> tuple[int, int]:
         zone = local_time.zone(self.tz)
-        start = local_time.period_start(local_time.local(entry[0], zone).date(), self.period)
+        start = local_time.period_start(local_time.today(entry[0], zone), self.period)
         ends = local_time.first_instant(local_time.period_after(start, self.period, self.last), zone)
         return max(entry[0], entry[1]), ends
 
@@ -93,7 +96,7 @@ class Evidence:
     key: str
     event: str | None
     trait: str | None
-    collect: Callable[[Event, int], Sequence[Entry]]
+    collect: Collect
     keep: Keep
     far: int | None
     near: int
@@ -194,7 +197,7 @@ def collector(
     payloads: Callable[[Event], Sequence[Any]],
     since: int | None,
     keeps_nothing: bool,
-) -> Callable[[Event, int], Sequence[Entry]]:
+) -> Collect:
     """What an event of the right name adds: an entry for each of its groups and payloads.
 
     `keeps_nothing`: an entry without a payload is worth keeping, because it opens a group or is counted.
@@ -220,7 +223,7 @@ def collector(
     return collect
 
 
-def trait_collector(name: str) -> Callable[[Event, int], Sequence[Entry]]:
+def trait_collector(name: str) -> Collect:
     """What an identify adds to a trait's history: its new value, None where it is removed."""
 
     def collect(event: Event, visible_at: int) -> Sequence[Entry]:
@@ -260,7 +263,7 @@ def _latest(settled: list[Entry], most: int | None) -> list[Entry]:
 
 def _distinct(settled: list[Entry], most: int | None) -> list[Entry]:
     newest: dict[tuple[str | None, Any], Entry] = {(entry[2], entry[3]): entry for entry in settled}
-    entries = sorted(newest.values(), key=itemgetter(0))
+    entries = sorted(newest.values(), key=lambda entry: (entry[0], entry[3] or ""))
     empty = [entry for entry in entries if entry[3] is None]
     return sorted(_latest([entry for entry in entries if entry[3] is not None], most) + empty, key=itemgetter(0))
 
@@ -346,10 +349,14 @@ def as_seen(entries: Iterable[Entry], start: int, truth: Callable[[Seen], Spans]
     `truth(seen)` works it out over all time from the entries that `seen` lets through, each as from its own instant.
     It is asked once for each stretch in which no late entry becomes visible; most often there is one.
     """
+    return union(span for since, until, seen in stages(entries, start) for span in clipped(truth(seen), since, until))
+
+
+def stages(entries: Iterable[Entry], start: int) -> Iterator[tuple[int, int, Seen]]:
+    """The stretches from `start` on in which no late entry becomes visible, with what is seen in each."""
     late = {entry[1] for entry in entries if entry[1] > start and entry[1] > entry[0]}
-    instants = [start, *sorted(late)]
-    stretches = pairwise([*instants, FOREVER])
-    return union(span for since, until in stretches for span in clipped(truth(seen_at(since)), since, until))
+    for since, until in pairwise([start, *sorted(late), FOREVER]):
+        yield since, until, seen_at(since)
 
 
 def seen_at(instant: int) -> Seen:

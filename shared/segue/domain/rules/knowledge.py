@@ -132,6 +132,10 @@ class Knowledge:
             decay.settle(totals, settled, evidence.most or 1)
         else:
             settle(totals, settled)
+        if len(totals) > MOST_ENTRIES:
+            fullest = sorted(totals.items(), key=lambda item: (-item[1][0], item[0]))
+            self.totals[key] = dict(fullest[:MOST_ENTRIES])
+            self.lost[key] = max(self.lost.get(key, 0), self.instant)
 
     def drop_oldest(self, key: str, entries: Sequence[Entry], number: int) -> Sequence[Entry]:
         """The newer entries of a measurement that is too large; answers that need the others are approximate."""

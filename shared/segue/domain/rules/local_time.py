@@ -7,7 +7,7 @@ part of what a program's version is made of.
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
@@ -45,6 +45,14 @@ def local(instant: int, tz: ZoneInfo) -> datetime:
     return (_EPOCH + instant * _MILLISECOND).astimezone(tz)
 
 
+def today(instant: int, tz: ZoneInfo) -> date:
+    """The latest local date that has begun: clocks that are put back over midnight do not bring the day before back."""
+    shown = local(instant, tz).date()
+    following = shown + timedelta(days=1)
+    return following if first_instant(following, tz) <= instant else shown
+
+
+@lru_cache(maxsize=4_096)
 def first_instant(day: date, tz: ZoneInfo) -> int:
     """The first instant whose local date is this one: its midnight, or where clocks skip that, the skip."""
     midnight = datetime.combine(day, time(), tzinfo=tz)

@@ -1,13 +1,13 @@
 """Compiling leaves: each distinct measurement once, however many conditions ask for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
 from segue.domain.rules import evidence as ev
-from segue.domain.rules.courses import Course
+from segue.domain.rules.courses import Course, staged
 from segue.domain.rules.evidence import CalendarWindow, Entry, Evidence, Keep, Window
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.operators import split, where
@@ -76,12 +76,22 @@ def leaf(
 class Reading:
     """A value of a profile over time, from the view's start on, and the measurements it reads, how far back.
 
-    `key` is a name for its content.
+    `key` is a name for its content. `measures_time`: it is a number of milliseconds.
     """
 
     key: str
     course: Callable[[View], Course]
     reads: Mapping[str, int | None]
+    measures_time: bool = False
+
+
+def all_reads(readings: Iterable[Reading]) -> Mapping[str, int | None]:
+    """What several of them read, each as far back as any of them does."""
+    found: dict[str, int | None] = {}
+    for key, far in (item for reading in readings for item in reading.reads.items()):
+        other = found.get(key, far)
+        found[key] = None if far is None or other is None else max(far, other)
+    return found
 
 
 @dataclass
@@ -90,13 +100,15 @@ class Measurements:
 
     `compile_condition` compiles a condition of any kind; `looked_back` is that of the segment at hand. `lists` are the
     identifiers on each static list, `granted_unsaid` the purposes that are granted until something is said of them,
-    `scores` compile the score of each name; `used` are the keys of those that the segment at hand asks for.
+    `scores` and `computed` compile the score and the computed trait of each name; `used` are the keys of those that the
+    segment at hand asks for.
     """
 
     compile_condition: Callable[[Any, "Measurements"], Node]
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
     granted_unsaid: frozenset[str] = frozenset()
     scores: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
+    computed: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
     book: dict[str, Evidence] = field(default_factory=dict)
     looked_back: bool = False
     used: set[str] = field(default_factory=set)
@@ -141,11 +153,24 @@ class Measurements:
             window.since,
             keeps_nothing=reads is None or per is not None,
         )
+        self._note_events(key, name, collect, keep, window, most)
+        return key
+
+    def measured(
+        self, content: object, name: str, collect: ev.Collect, keep: Keep, window: Window, most: int | None
+    ) -> str:
+        """The key of a measurement of the events of a name that `collect` takes in its own way."""
+        key = ev.content_key(content)
+        self._note_events(key, name, collect, keep, window, most)
+        return key
+
+    def _note_events(
+        self, key: str, name: str, collect: ev.Collect, keep: Keep, window: Window, most: int | None
+    ) -> None:
         self._note(Evidence(
             key=key, event=name, trait=None, collect=collect, keep=keep,
             far=window.far, near=window.near, most=most, looked_back=self.looked_back,
         ))  # fmt: skip
-        return key
 
     def taken(
         self, name: str, event: str | None, reads: Callable[[Event], Sequence[Any]], keep: Keep = "newest"
@@ -172,6 +197,25 @@ class Measurements:
         reading = self.scores[name](self)
         self.used.add(reading.key)
         return reading
+
+    def trait_course(self, name: str) -> Reading:
+        """The trait of this name: a computed one, or else what the visitor's identifies say of it."""
+        if name in self.computed:
+            reading = self.computed[name](self)
+            self.used.add(reading.key)
+            return reading
+        key = self.trait(name)
+
+        def course(view: View) -> Course:
+            entries = view.entries(key)
+            return staged(
+                entries,
+                view.start,
+                lambda seen: [(since, value) for since, _, value in ev.over_time(filter(seen, entries))],
+                None,
+            )
+
+        return Reading(key, course, {key: None})
 
     def trait(self, name: str) -> str:
         """The key of the history of a trait."""

@@ -144,6 +144,11 @@ def tag(kind: str) -> str:
     return f"<{kind}>"
 
 
+def is_tag(step: int | str) -> bool:
+    """Whether a step of pydantic's locations is such a tag."""
+    return isinstance(step, str) and step.startswith("<")
+
+
 def told_by(*kinds: str) -> Discriminator:
     """Tells the members of a union, each with the tag of one of these keys, by the key that a mapping has."""
 

@@ -14,7 +14,7 @@ import semver
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.time import instant
+from segue.domain.time import duration, instant
 
 
 class Missing:
@@ -135,9 +135,17 @@ def _range(operand: Json) -> Json:
     low, high = (_number_or_text(end) for end in operand)
     if isinstance(low, str) != isinstance(high, str):
         raise Invalid(f"expected two numbers or two texts, found {operand!r:.60}")
-    if low > high:
+    if low > high and not _are_durations(low, high):
         raise Invalid(f"expected the lower end first, found {operand!r:.60}")
     return operand
+
+
+def _are_durations(low: Json, high: Json) -> bool:
+    """Whether they are texts such as 9m and 1h, in their own order."""
+    try:
+        return duration(low) <= duration(high)
+    except Invalid:
+        return False
 
 
 def _scalars(operand: Json) -> Json:
@@ -192,12 +200,13 @@ class Operator:
     takes_ref: bool = True
 
 
-def _elements(value: Json) -> Sequence[Json]:
+def elements(value: Json | Missing) -> Sequence[Json]:
+    """The elements of an array; anything else is the only one."""
     return value if isinstance(value, list) else (value,)
 
 
 def _occurs(operand: Json, value: Json) -> bool:
-    return any(_equal(element, operand) for element in _elements(value))
+    return any(_equal(element, operand) for element in elements(value))
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
@@ -294,9 +303,22 @@ def refs(matcher: Mapping[str, Json]) -> list[str]:
     return [operand["ref"]] if isinstance(operand, dict) and "ref" in operand else []
 
 
+def with_durations(matcher: Mapping[str, Json]) -> dict[str, Json]:
+    """A written-out matcher of milliseconds, in which texts are durations. Raises `Invalid` with the path inside it."""
+    name, operand = operation(matcher)
+    try:
+        if isinstance(operand, list):
+            operand = [duration(one) if isinstance(one, str) else one for one in operand]
+        elif isinstance(operand, str):
+            operand = duration(operand)
+    except Invalid as error:
+        raise error.under(name) from error
+    return {**matcher, name: operand}
+
+
 def numbers(matcher: Mapping[str, Json]) -> list[int | float]:
     """The numbers that a written-out matcher compares with."""
-    return [number for number in _elements(operation(matcher)[1]) if is_number(number)]
+    return [number for number in elements(operation(matcher)[1]) if is_number(number)]
 
 
 def matcher(definition: Json) -> Test:
@@ -342,7 +364,7 @@ def _against_ref(operator: Operator, path: tuple[str, ...], convert: Callable[[s
         other = value_at(root, path)
         if value is MISSING or other is MISSING:
             return False
-        found = any(_some(operator, value, _converted(one, convert), convert) for one in _elements(other))
+        found = any(_some(operator, value, _converted(one, convert), convert) for one in elements(other))
         return found != operator.negates
 
     return test

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from segue.domain.errors import Invalid
 from segue.domain.rules import definition as language
+from segue.domain.rules import traits
 from segue.domain.rules.evidence import Evidence, content_key
 from segue.domain.rules.kinds import logic, score
 from segue.domain.rules.kinds.logic import InSegment
@@ -68,6 +69,7 @@ class Program:
     lateness: int
     max_age: int
     scores: Mapping[str, Reading] = field(default_factory=dict)
+    computed: Mapping[str, Reading] = field(default_factory=dict)
 
     def with_references(self, names: set[str]) -> list[CompiledSegment]:
         """These segments and those they refer to, directly or not, those referred to first."""
@@ -99,12 +101,13 @@ def compile(
     segments: Mapping[str, Any],
     *,
     scores: Mapping[str, Any] = MappingProxyType({}),
+    computed: Mapping[str, Any] = MappingProxyType({}),
     lists: Mapping[str, Collection[str]] = MappingProxyType({}),
     granted_unsaid: Collection[str] = (),
     lateness: int = LATENESS,
     max_age: int = MAX_AGE,
 ) -> Program:
-    """The program of a catalogue's `segments`, and of the `scores` they ask for by name.
+    """The program of a catalogue's `segments`, and of the `scores` and `computed` traits they ask for by name.
 
     Raises `Invalid` with the path of the part that is wrong. `lists` are the identifiers on each static list, as
     `user_id:42`; `granted_unsaid` are the purposes that count as granted until something is said of them.
@@ -121,8 +124,12 @@ def compile(
         {name: frozenset(members) for name, members in lists.items()},
         frozenset(granted_unsaid),
         {name: partial(score.reading, one) for name, one in _parsed("scores", score.Score, scores).items()},
+        {name: partial(traits.reading, one) for name, one in _parsed("computed", traits.Computed, computed).items()},
     )
-    readings = {name: compile_(measurements) for name, compile_ in measurements.scores.items()}
+    for name in computed.keys() & scores.keys():
+        raise Invalid("expected a name that no score has", f"computed.{name}")
+    scores_read = {name: of(measurements) for name, of in measurements.scores.items()}
+    computed_read = {name: of(measurements) for name, of in measurements.computed.items()}
     compiled: dict[str, CompiledSegment] = {}
     for name in order:
         measurements.looked_back, measurements.used = name in looked_back, set()
@@ -136,7 +143,7 @@ def compile(
         version=content_key(
             [
                 definitions,
-                {name: one.key for name, one in readings.items()},
+                {name: one.key for name, one in [*scores_read.items(), *computed_read.items()]},
                 measurements.lists,
                 measurements.granted_unsaid,
                 lateness,
@@ -152,7 +159,8 @@ def compile(
         dependents=_dependents(compiled, evidence),
         lateness=lateness,
         max_age=max_age,
-        scores=readings,
+        scores=scores_read,
+        computed=computed_read,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a profile's scores are at an instant, as values."""
+"""What a profile's scores and computed traits are at an instant, as values."""
 
 from collections.abc import Mapping
 
@@ -15,8 +15,15 @@ def scores(program: Program, state: State, t: int) -> Mapping[str, int | float]:
     return _read(program.scores, state, t)
 
 
+def computed(program: Program, state: State, t: int) -> Mapping[str, Json]:
+    """Each computed trait at t, with no further event, the missing ones left out; t as `scores` takes it.
+
+    A time since the last event is in milliseconds.
+    """
+    return _read(program.computed, state, t)
+
+
 def _read(readings: Mapping[str, Reading], state: State, t: int) -> Mapping[str, Json]:
-    """What is there: the missing ones are left out."""
     view = View(max(t, state.instant), max(t, state.instant), True, state.streams, state.totals, {})
     values = {name: value_at_start(one.course(view)) for name, one in readings.items()}
     return {name: value for name, value in values.items() if value is not MISSING}

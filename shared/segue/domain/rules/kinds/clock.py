@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from segue.domain.event import Json
-from segue.domain.rules.evidence import Seen, as_seen, content_key, over_time
+from segue.domain.rules.evidence import content_key
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.local_time import first_instant, local, shown, zone
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
@@ -120,22 +120,19 @@ def compile_date(definition: DateIs, measurements: Measurements) -> Node:
 
 def _date_node(definition: DateIs, measurements: Measurements, around: Callable[[Json, View], Spans]) -> Node:
     path = split(definition.date)
-    key = measurements.trait(path[0])
+    reading = measurements.trait_course(path[0])
 
     def spans(view: View) -> Spans:
-        entries = view.entries(key)
+        course = reading.course(view)
+        ends = [*(instant for instant, _ in course[1:]), FOREVER]
+        return union(
+            span
+            for (since, value), until in zip(course, ends, strict=True)
+            for span in clipped(around(value_at({path[0]: value}, path), view), since, until)
+        )
 
-        def truth(seen: Seen) -> Spans:
-            return union(
-                span
-                for since, until, value in over_time(filter(seen, entries))
-                for span in clipped(around(value_at({path[0]: value}, path), view), since, until)
-            )
-
-        return as_seen(entries, view.start, truth)
-
-    content = content_key(["date", definition.date, definition.is_.model_dump()])
-    return leaf(content, spans, {key: None}, recurs=definition.is_.anniversary is not None)
+    content = content_key(["date", reading.key, definition.date, definition.is_.model_dump()])
+    return leaf(content, spans, reading.reads, recurs=definition.is_.anniversary is not None)
 
 
 def _around(test: DateTest, value: Json) -> Spans:

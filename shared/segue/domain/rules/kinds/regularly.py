@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from segue.domain.rules.evidence import CalendarWindow, Entry, as_seen, content_key
 from segue.domain.rules.intervals import Spans, holding
-from segue.domain.rules.local_time import Period, first_instant, local, period_after, period_start, zone
+from segue.domain.rules.local_time import Period, first_instant, period_after, period_start, today, zone
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import MAX_COUNT, Model, Refused, Text, TimeZone, Where
 
@@ -54,7 +54,7 @@ def regular(definition: Regularly, entries: list[Entry], tz: ZoneInfo) -> Spans:
     """When enough of the last periods have had enough entries by then."""
     periods: dict[date, list[int]] = {}
     for entry in entries:
-        start = period_start(local(entry[0], tz).date(), definition.period)
+        start = period_start(today(entry[0], tz), definition.period)
         periods.setdefault(start, []).append(entry[0])
 
     def counts(start: date, instants: list[int]) -> list[tuple[int, int]]:

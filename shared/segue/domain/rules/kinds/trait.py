@@ -1,16 +1,28 @@
-"""`trait`: a value on the profile compares; looking back sees the value of then."""
+"""`trait`: a value on the profile compares, said by the visitor or computed; looking back sees the value of then."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 from pydantic import Field
 
+from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.rules.evidence import Seen, as_seen, content_key, over_time
+from segue.domain.rules.courses import Number, Value, moves, side_by_side
+from segue.domain.rules.evidence import content_key
 from segue.domain.rules.intervals import FOREVER, Spans, union
-from segue.domain.rules.measurements import Measurements, Node, View, leaf
+from segue.domain.rules.measurements import Measurements, Node, View, all_reads, leaf
 from segue.domain.rules.model import Is, Model, Path
-from segue.domain.rules.operators import matcher, refs, split, value_at
+from segue.domain.rules.operators import (
+    MISSING,
+    elements,
+    is_number,
+    matcher,
+    numbers,
+    refs,
+    split,
+    value_at,
+    with_durations,
+)
 
 
 class TraitIs(Model):
@@ -23,27 +35,46 @@ class TraitIs(Model):
 
 
 def compile_trait(definition: TraitIs, measurements: Measurements) -> Node:
+    """Raises Invalid if a time is compared with a text that is no duration."""
     path = split(definition.trait)
-    names = dict.fromkeys([path[0], *(split(other)[0] for other in refs(definition.is_))])
-    keys = {name: measurements.trait(name) for name in names}
-    test = matcher(definition.is_)
+    paths = [path, *(split(other) for other in refs(definition.is_))]
+    readings = {name: measurements.trait_course(name) for name, *_ in paths}
+    is_ = in_time(definition.is_) if readings[path[0]].measures_time else definition.is_
+    test = matcher(is_)
+
+    def numbers_beside(traits: dict[str, Value]) -> Iterator[Number]:
+        yield from numbers(is_)
+        for each in paths:
+            found = None if moves(traits[each[0]]) else value_at(traits, each)
+            yield from (one for one in elements(found) if is_number(one))
 
     def spans(view: View) -> Spans:
-        def truth(seen: Seen) -> Spans:
-            histories = {name: over_time(filter(seen, view.entries(key))) for name, key in keys.items()}
-            instants = sorted({view.start, *(since for history in histories.values() for since, _, _ in history)})
-            found: Spans = []
-            for since, until in pairwise([*instants, FOREVER]):
-                traits = {name: value_then(history, since) for name, history in histories.items()}
+        found: Spans = []
+        pieces = side_by_side({name: reading.course(view) for name, reading in readings.items()})
+        ends = [*(instant for instant, _ in pieces[1:]), FOREVER]
+        for (since, values), until in zip(pieces, ends, strict=True):
+            traits = {name: None if value is MISSING else value for name, value in values.items()}
+            moving = {name: value for name, value in traits.items() if moves(value)}
+            if not moving:
                 if test(value_at(traits, path), traits):
                     found.append((since, until))
-            return union(found)
+                continue
+            beside = [*numbers_beside(traits)]
+            crossings = {at for value in moving.values() for number in beside for at in value.crossings(number)}
+            cuts = sorted({since, until, *(at for at in crossings if since < at < until)})
+            for begins, ends_ in pairwise(cuts):
+                then = {**traits, **{name: value.at(begins, beside) for name, value in moving.items()}}
+                if test(value_at(then, path), then):
+                    found.append((begins, ends_))
+        return union(found)
 
-        return as_seen([entry for key in keys.values() for entry in view.entries(key)], view.start, truth)
+    content = ["trait", definition.trait, is_, [reading.key for reading in readings.values()]]
+    return leaf(content_key(content), spans, all_reads(readings.values()))
 
-    return leaf(content_key(["trait", definition.trait, definition.is_]), spans, dict.fromkeys(keys.values()))
 
-
-def value_then(history: Sequence[tuple[int, int, Json]], instant: int) -> Json:
-    """The value of a history at an instant, None before the first."""
-    return next((value for since, until, value in history if since <= instant < until), None)
+def in_time(is_: dict[str, Json]) -> dict[str, Json]:
+    """A comparison of milliseconds, in which texts are durations. Raises Invalid."""
+    try:
+        return with_durations(is_)
+    except Invalid as error:
+        raise error.under("is") from error
