@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
@@ -242,7 +242,8 @@ def _referring(part: Any, kinds: Any) -> Any:
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     """What is written below the fields of a model, and of those it is made from."""
     found: dict[str, str] = {}
-    for base in reversed([base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]):
+    bases = [base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
+    for base in reversed([base for base in bases if not issubclass(base, RootModel)]):  # a root has no fields
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         body = definition.body if isinstance(definition, ast.ClassDef) else []
         for field, below in pairwise(body):

@@ -118,3 +118,11 @@ def test_a_time_is_compared_with_a_duration_or_a_number() -> None:
     when = {"trait": "quiet", "is": {"gt": "long"}}
     with pytest.raises(Invalid, match=r"segments.it.when.is.gt: expected a duration such as 10m"):
         rules.compile({"it": {"name": "It", "when": when}}, computed=TRAITS)
+
+
+def test_a_replay_folds_computed_traits_as_the_engine_does() -> None:
+    segments = {"twice": {"name": "Twice", "when": {"trait": "categories.hats", "is": {"ge": 2}}}}
+    program = rules.compile(segments, computed=TRAITS)
+    visits = [viewed(number, number * HOUR, "hats") for number in range(3)]
+    flips, _ = rules.Replay(program).transitions(visits, START + DAY)
+    assert flips == [(START + HOUR, "twice", True)]

@@ -37,7 +37,8 @@ class CompiledSegment:
     `definition` is the version (content hash) of its definition. `consented`: when the purposes it needs are granted.
     `memory` names what is remembered of it, None if it has no memory of its own. `looked_back`: some memory, its own or
     another segment's, looks at it at earlier instants. `recurs`: its truth changes for ever. `closure` are the segments
-    it refers to, directly or not. `condition` is `when` as it was defined.
+    it refers to, directly or not. `used` are the keys of the scores and computed traits it asks for. `condition` is
+    `when` as it was defined.
     """
 
     id: str
@@ -53,6 +54,7 @@ class CompiledSegment:
     looked_back: bool
     closure: frozenset[str]
     reads: frozenset[tuple[str, int | None]]
+    used: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def _compiled(
         recurs=any(part.recurs for part in parts) or any(others[other].recurs for other in closure),
         looked_back=measurements.looked_back,
         closure=closure,
+        used=frozenset(measurements.used),
         reads=frozenset().union(*(part.reads for part in parts), *(others[other].reads for other in closure)),
     )
 

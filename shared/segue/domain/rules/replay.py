@@ -24,7 +24,7 @@ class Replay:
         plain = {
             segment.id: segment.condition
             for segment in program.order
-            if segment.memory is None and segment.consented is None
+            if segment.memory is None and segment.consented is None and not segment.used
         }
         conditions = sayable(plain)
         self.generated = frozenset(conditions)

@@ -31,56 +31,79 @@ LONGEST_VALUE: Final = 200
 
 
 class CountOf(Windowed):
+    """How many events: `{count: Order Completed, within: 30d}`."""
+
     count: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
 
 
 class RateOf(Model):
-    """How often in `per`, over the window."""
+    """How often in so long: `{rate: Product Viewed, per: 1d, within: 30d}`."""
 
     rate: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     per: Duration
+    """In so long, on average."""
     within: Duration
+    """Over the events that are less old than this."""
 
 
 class TimeSinceLast(Windowed):
-    """Milliseconds since the last one."""
+    """Milliseconds since the last event: `{time_since_last: Order Completed}`; compare it with durations."""
 
     time_since_last: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
 
 
 class Streak(Model):
-    """In how many periods in a row up to now; the current one need not have one yet."""
+    """In how many periods in a row up to now: `{streak: '*', period: day, tz: Europe/Paris}`."""
 
     streak: Text
+    """The event's exact name; `'*'` alone is any event. The current period need not have one yet."""
     where: Where | None = None
+    """What the event's properties have to be like."""
     period: Period
+    """By the calendar; weeks begin on Monday."""
     tz: TimeZone
+    """Whose calendar: an IANA time zone such as `Europe/Paris`."""
 
 
-class MostFrequent(Windowed):
-    most_frequent: Path
+class Values(Windowed):
+    """The values that a property of some events has."""
+
     of: Text
+    """The event's exact name; `'*'` alone is any event."""
     where: Where | None = None
+    """What the event's properties have to be like."""
 
 
-class UniqueList(Windowed):
-    """The `last` different values, in the order in which they were last seen."""
+class MostFrequent(Values):
+    """The value that most events have: `{most_frequent: category, of: Product Viewed, within: 30d}`."""
+
+    most_frequent: Path
+    """The property."""
+
+
+class UniqueList(Values):
+    """The last different values, in the order in which they were last seen."""
 
     unique_list: Path
-    of: Text
-    where: Where | None = None
+    """The property."""
     last: int = Field(default=10, ge=1, le=100)
+    """How many of them; 10 if left out."""
 
 
-class Tally(Windowed):
-    """How many events each value has."""
+class Tally(Values):
+    """How many events each value has: `categories.shoes` is then the number of shoes."""
 
     tally: Path
-    of: Text
-    where: Where | None = None
+    """The property."""
 
 
 def reading(definition: "Computed", measurements: Measurements) -> Reading:
