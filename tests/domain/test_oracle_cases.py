@@ -47,7 +47,7 @@ class MakesEvaluator(Protocol):
 EVALUATORS = pytest.mark.parametrize("evaluator", [Oracle, Engine], ids=["oracle", "engine"])
 
 
-def table(name: str) -> Any:
+def read(name: str) -> Any:
     return json.loads((CASES / f"{name}.json").read_text())
 
 
@@ -55,7 +55,7 @@ def operator_rows() -> list[Any]:
     """Each row for a property and, unless it says `any` (which only `where` knows), for a trait."""
     return [
         pytest.param(row, root, id=f"{group}-{number}-{root}")
-        for group, rows in table("operators")["groups"].items()
+        for group, rows in read("operators")["groups"].items()
         for number, row in enumerate(rows)
         for root in (["property"] if group == "any" else ["property", "trait"])
     ]
@@ -63,7 +63,7 @@ def operator_rows() -> list[Any]:
 
 def timelines() -> list[Any]:
     names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores", "computed")
-    return [pytest.param(case, id=case["says"]) for name in names for case in table(name)["cases"]]
+    return [pytest.param(case, id=case["says"]) for name in names for case in read(name)["cases"]]
 
 
 def instant(written: int | str) -> int:
@@ -100,6 +100,34 @@ def test_an_operator_holds_as_its_row_says(evaluator: MakesEvaluator, row: Mappi
         when, event = {"trait": path, "is": test}, {"name": "Identified", "at": 0, "traits": members}
     member = evaluator({"it": {"name": "It", "when": when}}).member([happened(0, event)], "it", 0)
     assert member is row["holds"], row.get("says")
+
+
+def value_rows() -> list[Any]:
+    """Each row of each table of values, for a property and, unless it says `any`, for a trait."""
+    return [
+        pytest.param(table, row, root, id=f"{json.dumps(row['test'])} {root}")
+        for table in read("values")["tables"]
+        for row in table["rows"]
+        for root in (["property"] if "any" in row["test"] else ["property", "trait"])
+    ]
+
+
+@EVALUATORS
+@pytest.mark.parametrize(("table", "row", "root"), value_rows())
+def test_an_operator_holds_for_the_values_that_its_row_names(
+    evaluator: MakesEvaluator, table: Mapping[str, Any], row: Mapping[str, Any], root: str
+) -> None:
+    when = (
+        {"did": "A", "where": {"value": row["test"]}} if root == "property" else {"trait": "value", "is": row["test"]}
+    )
+    asked = evaluator({"it": {"name": "It", "when": when}})
+    name, place = ("A", "properties") if root == "property" else ("Identified", "traits")
+    holds = [
+        each
+        for each, value in table["objects"].items()
+        if asked.member([happened(0, {"name": name, "at": 0, place: value})], "it", 0)
+    ]
+    assert holds == row["holds"]
 
 
 @EVALUATORS
