@@ -215,3 +215,22 @@ def test_of_several_groups_the_one_that_lapses_last_decides() -> None:
     counted, _ = Replay(rules.compile({"it": {"name": "It", "when": often}})).transitions(history[1:], END)
     assert counted == [(START + 6, "it", True), (START + 26, "it", False)]
     check({"it": {"name": "It", "when": various}, "often": {"name": "Often", "when": often}}, history)
+
+
+def test_values_are_told_apart_as_the_engine_tells_them() -> None:
+    two = {"aggregate": {"of": "A", "distinct": "k", "is": {"ge": 2}}}
+    for values, different in [
+        (("caf\u00e9", "cafe\u0301"), False),
+        ((1, 1.0), False),
+        ((1, True), True),
+        ((1, "1"), True),
+        ((True, "jtrue"), True),
+        (({"a": 1}, {"a": 1.0}), True),
+    ]:
+        history = [
+            Event(message_id=str(n), name="A", occurred_at=START + n, received_at=START + n, properties={"k": value})
+            for n, value in enumerate(values)
+        ]
+        check({"it": {"name": "It", "when": two}}, history)
+        flips, _ = Replay(rules.compile({"it": {"name": "It", "when": two}})).transitions(history, END)
+        assert bool(flips) is different, values

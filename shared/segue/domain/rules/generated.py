@@ -116,7 +116,7 @@ class Writer:
             read,
             there,
             "    if type(v) is not str: v = key_of(v)",
-            "    elif not v.isascii(): v = v",
+            "    elif not v.isascii(): v = text(v)",
             *("    " + line for line in lines),
         ]
 
