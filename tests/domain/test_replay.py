@@ -83,8 +83,29 @@ def of_groups(choices: Choices) -> Condition:
     return {"aggregate": figure | window}
 
 
+def scored(choices: Choices) -> Condition:
+    operator = choices.one(("ge", "gt"))
+    return {"score": choices.one(tuple(SCORES)), "is": {operator: choices.one((0.3, 1, 2, 2.5, 4, 7))}}
+
+
+def alike(choices: Choices) -> Condition:
+    """One of many that differ only in their window."""
+    return {"did": "A", "count": {"ge": choices.number(1, 2)}, "within": choices.one(SHORT)}
+
+
+SCORES = {
+    "fading": {"half_life": "5ms", "events": [{"did": "A", "points": 1}, {"did": "B", "points": 2.5}]},
+    "slowly": {"half_life": "7d", "events": [{"did": "*", "points": 1}, {"did": "C", "where": {"n": 1}, "points": 3}]},
+    "bounded": {"half_life": "19ms", "events": [{"did": "A", "points": 2}], "bounds": [0, 4]},
+    "costly": {"half_life": "5ms", "events": [{"did": "A", "points": 2}, {"did": "B", "points": -1}]},
+    "leaving": {"within": "9ms", "events": [{"did": "A", "points": 2}]},
+}
+
+
 FAMILIES: Sequence[Sequence[Callable[[Choices], Condition]]] = (
-    (windowed, windowed, close, left_undone, first_time, trait),
+    (windowed, windowed, close, left_undone, first_time, trait, scored),
+    (scored,),
+    (alike,),
     (of_groups,),
     (windowed,),
     (close,),
@@ -110,7 +131,7 @@ def stretch(
 def stretches(draw: st.DrawFn) -> Catalog:
     choices = Choices(draw)
     leaves, catalog = choices.one(FAMILIES), Catalog()
-    for number in range(choices.many(6)):
+    for number in range(choices.many(12)):
         catalog[f"segment-{number}"] = {"name": "It", "when": stretch(choices, leaves, tuple(catalog))}
     return catalog
 
@@ -142,7 +163,7 @@ def orderly(draw: st.DrawFn) -> list[Event]:
 
 def check(catalog: Catalog, history: list[Event], end: int = END) -> None:
     """The same transitions as folding message by message announces, and the same counts."""
-    program = rules.compile(catalog)
+    program = rules.compile(catalog, scores=SCORES)
     flips, counts = Replay(program).transitions(history, end)
     state = rules.empty()
     for _, together in groupby(sorted(history, key=attrgetter("received_at")), attrgetter("received_at")):

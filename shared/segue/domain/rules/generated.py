@@ -1,494 +1,130 @@
-"""Generated code: one function that folds a profile's whole history, for the definitions whose truth is one stretch.
+"""Generated code: one function that folds a profile's whole history, for segments whose truth is one stretch at a time.
 
-Seen from an instant, with no further event, most conditions are true on a single stretch `[since, until)`: a count
-lapses as the oldest event that it needs leaves the window, an abandonment begins once and ends once. For these the
-measurements are a few local variables, and a segment is two more: where its stretch begins and where it ends. What does
-not fit is left to the readable engine, definition by definition (`written` says which) and profile by profile (the
-function raises `Unfit` where a history is not in order or holds what is seldom seen). Both give the same transitions.
+What events change are a few local variables, and of each segment it is kept where its stretch begins and ends. Those
+that differ only in how long or how much they ask for share one comparison, however many they are: `Rungs` of a window,
+`Levels` of a score. Where a history is not in order, holds what is seldom seen, or comes near a cap, the function
+raises `Unfit` and the readable engine folds it; both give the same transitions.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from segue.domain.event import Event, Json
-from segue.domain.rules.evidence import MOST_ENTRIES, Window, content_key, value_key
+from segue.domain.event import Event
 from segue.domain.rules.intervals import FOREVER
-from segue.domain.rules.kinds.absent import Absent
-from segue.domain.rules.kinds.aggregate import Aggregate, AggregateOf
-from segue.domain.rules.kinds.did import Did, needed
-from segue.domain.rules.kinds.first_time import FirstTime
-from segue.domain.rules.kinds.logic import All, Any_, AtLeast, InSegment, None_, Not
-from segue.domain.rules.kinds.together import Together
-from segue.domain.rules.kinds.trait import TraitIs
-from segue.domain.rules.measurements import window_of
-from segue.domain.rules.model import Windowed
-from segue.domain.rules.operators import MISSING, is_number, matcher, operation, refs, split, text, value_at, where
+from segue.domain.rules.operators import MISSING, text, value_at
+from segue.domain.rules.program import Program
 from segue.domain.rules.ring import KEPT_FOR, MOST_IDS
 from segue.domain.rules.state import Counts
-
-NEVER: Final = -FOREVER
+from segue.domain.rules.stretches import (
+    NEVER,
+    SURE,
+    TRAITS,
+    Stretch,
+    Unfit,
+    Unsaid,
+    Writer,
+    fading,
+    fewer,
+    key_of,
+    lapse,
+    written,
+)
 
 Flip: TypeAlias = tuple[int, str, bool]
 """At an instant, a segment was entered (or else left)."""
 
 
-class Unfit(Exception):
-    """A history that the generated code leaves to the readable engine."""
-
-
-class Unsaid(Exception):
-    """A definition that the generated code leaves to the readable engine."""
-
-
 class Run(Protocol):
     """Folds events in the order in which they were received, and lets time come to `end` afterwards.
 
-    What is entered and left is appended to `flips`: of each segment in order of time; what was entered and left at the
-    same instant is in it twice. Raises `Unfit`, whatever `flips` then holds.
+    What is entered and left is appended to `flips`, in no particular order; what was entered and left at the same
+    instant is in it twice. Raises `Unfit`, whatever `flips` then holds.
     """
 
     def __call__(self, events: Iterable[Event], end: int, flips: list[Flip]) -> Counts: ...
 
 
-class Stretch(NamedTuple):
-    """When a condition is true, as Python expressions: from `since` (None: it has begun) until `until`.
-
-    `after` are the names of the events that may change it, `*` for all. `denies`: it may be true before any of these.
-    """
-
-    since: str | None
-    until: str
-    after: frozenset[str]
-    denies: bool = False
-
-
-@dataclass
-class Writer:
-    """The function while it is written: its variables, what each event changes, and what the code refers to."""
-
-    conditions: Mapping[str, Any]
-    variables: dict[str, str] = field(default_factory=dict)
-    taking: dict[str, list[str]] = field(default_factory=dict)
-    learning: list[str] = field(default_factory=list)
-    bound: dict[str, object] = field(default_factory=dict)
-    written: dict[str, Any] = field(default_factory=dict)
-
-    def once(self, content: object, write: Callable[[str], Any]) -> Any:
-        """What `write(suffix)` gives, written once for equal content."""
-        key = content_key(content)
-        if key not in self.written:
-            self.written[key] = write(str(len(self.written)))
-        return self.written[key]
-
-    def variable(self, name: str, initial: str) -> str:
-        self.variables[name] = initial
-        return name
-
-    def constant(self, name: str, value: object) -> str:
-        self.bound[name] = value
-        return name
-
-    def on(self, event: str, selector: Mapping[str, Any] | None, since: int | None, *lines: str) -> None:
-        """Add lines to what events of a name change, if they pass."""
-        tests = [] if since is None else [f"t >= {since}"]
-        if selector:
-            tests.append(
-                self.once(["where", selector], lambda number: self.constant(f"passes{number}", where(selector))) + "(p)"
-            )
-        body = self.taking.setdefault(event, [])
-        if tests:
-            body.append(f"if {' and '.join(tests)}:")
-            body.extend("    " + line for line in lines)
-        else:
-            body.extend(lines)
-
-    def value(self, path: str, *lines: str) -> list[str]:
-        """Lines that run with the key of the property at the path in `v`, if it is there."""
-        names = split(path)
-        if len(names) == 1:
-            read, there = f"v = p.get({path!r})", "if v is not None:"
-        else:
-            read = f"v = value_at(p, {names!r})"
-            there = "if v is not MISSING:"
-        return [
-            read,
-            there,
-            "    if type(v) is not str: v = key_of(v)",
-            "    elif not v.isascii(): v = text(v)",
-            *("    " + line for line in lines),
-        ]
-
-
-def key_of(value: Json) -> Json:
-    """What tells a value that is no text from others. Raises `Unfit` for an array: each element has its own."""
-    if is_number(value):
-        return value
-    if isinstance(value, list):
-        raise Unfit
-    return (value_key(value),)
-
-
-def _threshold(test: Mapping[str, Any]) -> int:
-    """The k of a test that says k or more. Raises `Unsaid` for any other."""
-    name, operand = operation(test)
-    if name not in ("ge", "gt") or not is_number(operand):
-        raise Unsaid
-    least = needed(dict(test))
-    if not matcher(test)(least, {}) or matcher(test)(least - 1, {}):
-        raise Unsaid
-    return least
-
-
-def _rolling(leaf: Windowed, window: Window | None) -> Window:
-    found = window or window_of(leaf)
-    if type(found) is not Window or found.near:
-        raise Unsaid
-    return found
-
-
-def _lapse(latest: str, far: int | None) -> str:
-    """Until when something counts that happened at `latest`."""
-    return f"{latest} + {far}" if far is not None else f"(FOREVER if {latest} != NEVER else NEVER)"
-
-
-def write_did(leaf: Did, writer: Writer, window: Window | None = None) -> Stretch:
-    """The window lets go of the k-th latest event last."""
-    window = _rolling(leaf, window)
-    most = _threshold(leaf.count)
-    content = ["did", leaf.did, leaf.where, window.since, leaf.per, most, window.far if leaf.per else None]
-
-    def write(number: str) -> str:
-        latest = writer.variable(f"latest{number}", "NEVER")
-        if leaf.per is not None:
-            lines = _of_groups(writer, number, latest, leaf.per, most, window.far)
-            writer.on(leaf.did, leaf.where, window.since, *lines)
-        elif most == 1:
-            writer.on(leaf.did, leaf.where, window.since, f"{latest} = t")
-        elif most <= 8:
-            ring = [latest, *(writer.variable(f"later{number}_{k}", "NEVER") for k in range(most - 1))]
-            writer.on(leaf.did, leaf.where, window.since, f"{', '.join(ring)} = {', '.join([*ring[1:], 't'])}")
-        else:
-            ring_name = writer.variable(f"ring{number}", f"deque(maxlen={most})")
-            lines = [f"{ring_name}.append(t)", f"if len({ring_name}) == {most}: {latest} = {ring_name}[0]"]
-            writer.on(leaf.did, leaf.where, window.since, *lines)
-        return latest
-
-    return Stretch(None, _lapse(writer.once(content, write), window.far), frozenset({leaf.did}))
-
-
-def _of_groups(writer: Writer, number: str, latest: str, path: str, most: int, far: int | None) -> list[str]:
-    groups = writer.variable(f"groups{number}", "{}")
-    return writer.value(
-        path,
-        f"g = {groups}.get(v)",
-        "if g is None:",
-        f"    if len({groups}) >= {MOST_ENTRIES // most}: {_pruned(groups, 'g[-1]', far)}",
-        f"    g = {groups}[v] = deque(maxlen={most})",
-        "g.append(t)",
-        f"if len(g) == {most} and g[0] > {latest}: {latest} = g[0]",
-    )
-
-
-def _pruned(groups: str, newest: str, far: int | None) -> str:
-    """A statement that forgets the groups that have left the window."""
-    if far is None:
-        return "raise Unfit"
-    return f"{groups} = fewer({{v: g for v, g in {groups}.items() if {newest} > t - {far}}}, len({groups}))"
-
-
-def fewer(groups: dict[Any, Any], before: int) -> dict[Any, Any]:
-    """The groups that are left. Raises `Unfit` if they are hardly fewer: the engine has a cap and says so."""
-    if len(groups) > before // 2:
-        raise Unfit
-    return groups
-
-
-def write_aggregate(leaf: AggregateOf, writer: Writer, window: Window | None = None) -> Stretch:
-    """Of figures, the number of distinct values: the window lets go of the k-th latest value last."""
-    window = _rolling(leaf, window)
-    figure, path = leaf.function
-    if figure != "distinct":
-        raise Unsaid
-    most = _threshold(leaf.is_)
-    content = ["distinct", leaf.of, leaf.where, window.since, leaf.per, path, most, window.far if leaf.per else None]
-
-    def write(number: str) -> str:
-        latest = writer.variable(f"latest{number}", "NEVER")
-        if leaf.per is not None:
-            lines = _of_values_in_groups(writer, number, latest, leaf, path, most, window.far)
-        elif most == 2:
-            value = writer.variable(f"value{number}", "MISSING")
-            when = writer.variable(f"when{number}", "NEVER")
-            lines = writer.value(path, f"if v != {value}: {value} = v; {latest} = {when}", f"{when} = t")
-        else:
-            values = writer.variable(f"values{number}", "{}")
-            lines = writer.value(path, *_of_values(values, latest, most))
-        writer.on(leaf.of, leaf.where, window.since, *lines)
-        return latest
-
-    return Stretch(None, _lapse(writer.once(content, write), window.far), frozenset({leaf.of}))
-
-
-def _of_values(values: str, latest: str, most: int) -> list[str]:
-    """Keep the latest `most` values, the latest last, and when the first of them last came."""
-    return [
-        f"{values}.pop(v, None)",
-        f"{values}[v] = t",
-        f"if len({values}) > {most}: del {values}[next(iter({values}))]",
-        f"if len({values}) == {most}:",
-        f"    w = next(iter({values}.values()))",
-        f"    if w > {latest}: {latest} = w",
-    ]
-
-
-def _of_values_in_groups(
-    writer: Writer, number: str, latest: str, leaf: AggregateOf, path: str, most: int, far: int | None
-) -> list[str]:
-    groups = writer.variable(f"groups{number}", "{}")
-    newest = "next(reversed(g.values()))"
-    return writer.value(
-        leaf.per or "",
-        f"g = {groups}.get(v)",
-        "if g is None:",
-        f"    if len({groups}) >= {MOST_ENTRIES // (most + 1)}: {_pruned(groups, newest, far)}",
-        f"    g = {groups}[v] = {{}}",
-        *writer.value(path, *_of_values("g", latest, most)),
-    )
-
-
-def write_leaf(leaf: Aggregate, writer: Writer) -> Stretch:
-    return write_aggregate(leaf.aggregate, writer)
-
-
-def write_together(condition: Together, writer: Writer) -> Stretch:
-    window = Window(far=condition.together.within)
-    return _every([
-        write_did(part, writer, window) if isinstance(part, Did) else write_aggregate(part.aggregate, writer, window)
-        for part in condition.together.of
-    ])  # fmt: skip
-
-
-def write_absent(condition: Absent, writer: Writer) -> Stretch:
-    """A waits from its instant on; a B that is strictly later ends it."""
-    part = condition.absent
-    if part.same or part.after.did == "*":
-        raise Unsaid
-
-    def write(number: str) -> str:
-        waiting = writer.variable(f"waiting{number}", "NEVER")
-        writer.on(part.without.did, part.without.where, None, f"if {waiting} < t: {waiting} = NEVER")
-        writer.on(part.after.did, part.after.where, None, f"{waiting} = t")
-        return waiting
-
-    content = ["absent", part.after.model_dump(), part.without.model_dump()]
-    waiting = writer.once(content, write)
-    since = None if part.for_ is None else f"{waiting} + {part.for_}"
-    return Stretch(since, _lapse(waiting, part.within), frozenset({part.after.did, part.without.did}))
-
-
-def write_first_time(leaf: FirstTime, writer: Writer) -> Stretch:
-    window = _rolling(leaf, None)
-
-    def write(number: str) -> str:
-        first = writer.variable(f"first{number}", "NEVER")
-        writer.on(leaf.first_time, leaf.where, None, f"if {first} == NEVER: {first} = t")
-        return first
-
-    first: str = writer.once(["first", leaf.first_time, leaf.where], write)
-    until = _lapse(first, window.far)
-    if window.since is not None:
-        until = f"(FOREVER if {first} >= {window.since} else NEVER)"
-    return Stretch(None, until, frozenset({leaf.first_time}))
-
-
-TRAITS: Final = "\x00traits"
-"""Stands for an event's name in `Stretch.after`: any event that brings traits."""
-
-
-def write_trait(leaf: TraitIs, writer: Writer) -> Stretch:
-    """True for ever, as long as no event brings another value."""
-
-    def write(number: str) -> str:
-        names = dict.fromkeys([split(leaf.trait)[0], *(split(other)[0] for other in refs(leaf.is_))])
-        known = writer.variable(f"known{number}", "NEVER")
-        test = writer.constant(f"holds{number}", matcher(leaf.is_))
-        writer.learning.append(
-            f"if not {set(names)!r}.isdisjoint(e.traits): "
-            f"{known} = FOREVER if {test}(value_at(traits, {split(leaf.trait)!r}), traits) else NEVER"
-        )
-        return known
-
-    known = writer.once(["trait", leaf.trait, leaf.is_], write)
-    denies = matcher(leaf.is_)(MISSING, {})
-    if denies:
-        raise Unsaid
-    return Stretch(None, known, frozenset({TRAITS}))
-
-
-def _every(parts: Sequence[Stretch]) -> Stretch:
-    begins = [part.since for part in parts if part.since is not None]
-    return Stretch(
-        _extreme("max", begins) if begins else None,
-        _extreme("min", [part.until for part in parts]),
-        frozenset().union(*(part.after for part in parts)),
-        all(part.denies for part in parts),
-    )
-
-
-def _some(parts: Sequence[Stretch]) -> Stretch:
-    if len(parts) == 1:
-        return parts[0]
-    if any(part.since is not None for part in parts):
-        raise Unsaid
-    return Stretch(
-        None, _extreme("max", [part.until for part in parts]), frozenset().union(*(part.after for part in parts))
-    )
-
-
-def _none(parts: Sequence[Stretch]) -> Stretch:
-    """What is true now until some instant is false until then, and true for ever from then on."""
-    some = _some(parts)
-    if some.since is not None:
-        raise Unsaid
-    return Stretch(some.until, "FOREVER", some.after, denies=True)
-
-
-def _extreme(name: str, expressions: Sequence[str]) -> str:
-    """The greatest or the least of them."""
-    distinct = [one for one in dict.fromkeys(expressions) if name == "max" or one != "FOREVER"]
-    if len(distinct) == 2:
-        first, second = distinct
-        depth = first.count(":=") + second.count(":=")
-        one, other = f"x{depth}", f"y{depth}"
-        sign = ">" if name == "max" else "<"
-        return f"({one} if ({one} := {first}) {sign} ({other} := {second}) else {other})"
-    return f"{name}({', '.join(distinct)})" if len(distinct) > 2 else [*distinct, "FOREVER"][0]
-
-
-def write_all(condition: All, writer: Writer) -> Stretch:
-    return _every([written(part, writer) for part in condition.all])
-
-
-def write_any(condition: Any_, writer: Writer) -> Stretch:
-    return _some([written(part, writer) for part in condition.any])
-
-
-def write_none(condition: None_, writer: Writer) -> Stretch:
-    return _none([written(part, writer) for part in condition.none])
-
-
-def write_not(condition: Not, writer: Writer) -> Stretch:
-    return _none([written(condition.not_, writer)])
-
-
-def write_at_least(condition: AtLeast, writer: Writer) -> Stretch:
-    parts = [written(part, writer) for part in condition.at_least.of]
-    if condition.at_least.count == 1:
-        return _some(parts)
-    if condition.at_least.count == len(parts):
-        return _every(parts)
-    raise Unsaid
-
-
-def write_segment(condition: InSegment, writer: Writer) -> Stretch:
-    if condition.segment not in writer.conditions:
-        raise Unsaid
-    return written(writer.conditions[condition.segment], writer)
-
-
-WRITERS: Final[Mapping[type, Callable[[Any, Writer], Stretch]]] = {
-    All: write_all,
-    Any_: write_any,
-    None_: write_none,
-    Not: write_not,
-    AtLeast: write_at_least,
-    InSegment: write_segment,
-    Did: write_did,
-    Aggregate: write_leaf,
-    Together: write_together,
-    Absent: write_absent,
-    FirstTime: write_first_time,
-    TraitIs: write_trait,
-}
-"""The conditions that can be said as one stretch; every other kind is the readable engine's."""
-
-
-def written(condition: Any, writer: Writer) -> Stretch:
-    """When the condition is true. Raises `Unsaid` if that is not one stretch."""
-    write = WRITERS.get(type(condition))
-    if write is None:
-        raise Unsaid
-    return write(condition, writer)
-
-
-def sayable(conditions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of the segments' conditions that can be written."""
-    found = {}
-    for name, condition in conditions.items():
-        try:
-            written(condition, Writer(conditions))
-        except Unsaid:
-            continue
-        found[name] = condition
-    return found
-
-
-def generate(conditions: Mapping[str, Any], max_age: int) -> Run:
-    """The function for these segments' conditions, all of them sayable."""
-    writer = Writer(conditions)
-    stretches = {name: written(condition, writer) for name, condition in conditions.items()}
-    for number, stretch in enumerate(stretches.values()):
-        writer.variable(f"until_{number}", "NEVER")
-        if stretch.since is not None:
-            writer.variable(f"since_{number}", "NEVER")
-            writer.variable(f"inside_{number}", "False")
+def generate(program: Program, names: Iterable[str]) -> Run:
+    """The function for these segments, all of them among `sayable`."""
+    writer = _writer(program)
+    stretches = {name: written(writer.conditions[name], writer) for name in names}
+    source = "\n".join(_function(writer, stretches, program.max_age))
     bound = {
-        "FOREVER": FOREVER, "NEVER": NEVER, "MISSING": MISSING, "Unfit": Unfit, "Counts": Counts,
-        "deque": deque, "fewer": fewer, "key_of": key_of, "text": text, "value_at": value_at, **writer.bound,
+        "FOREVER": FOREVER, "NEVER": NEVER, "MISSING": MISSING, "Unfit": Unfit, "Counts": Counts, "deque": deque,
+        "fewer": fewer, "key_of": key_of, "text": text, "value_at": value_at, "fading": fading, **writer.bound,
     }  # fmt: skip
-    exec(compile("\n".join(_lines(writer, stretches, max_age)), "<generated>", "exec"), bound)  # noqa: S102  # ours
+    exec(compile(source, "<generated>", "exec"), bound)  # noqa: S102  # every name in it was chosen here or quoted
     run: Run = bound["run"]  # type: ignore[assignment]  # it was just defined
     return run
 
 
-def _lines(writer: Writer, stretches: Mapping[str, Stretch], max_age: int) -> list[str]:
-    updates = [_update(number, name, stretch) for number, (name, stretch) in enumerate(stretches.items())]
-    after = [stretch.after for stretch in stretches.values()]
+def sayable(program: Program) -> list[str]:
+    """The segments that the generated code can say: those without a memory or purposes, and of the right conditions."""
+    found = []
+    for name, condition in _writer(program).conditions.items():
+        try:
+            written(condition, _writer(program))
+        except Unsaid:
+            continue
+        found.append(name)
+    return found
 
-    def updated(names: set[str]) -> list[str]:
-        return [line for found, lines in zip(after, updates, strict=True) if found & names for line in lines]
 
-    lines = ["last = now = NEVER", "folded = duplicate = late = 0", "seen = {}", "traits = {}"]
-    lines += [f"{name} = {initial}" for name, initial in writer.variables.items()]
-    lines += [
-        "for e in events:",
-        *_indented(_PREAMBLE.format(max_age=max_age, kept=KEPT_FOR, most=MOST_IDS).split("\n")),
-    ]
+def _writer(program: Program) -> Writer:
+    plain = [segment for segment in program.order if segment.memory is None and segment.consented is None]
+    return Writer({one.id: one.condition for one in plain}, program.score_definitions, program.computed.keys())
+
+
+class Part(NamedTuple):
+    """What keeps some segments up to date: the names of the events after which its lines run, the same lines without
+    the question whether anything has changed (if it may be true before any event), and what time alone brings."""
+
+    after: frozenset[str]
+    lines: list[str]
+    first: list[str]
+    ending: list[str]
+
+
+def _function(writer: Writer, stretches: Mapping[str, Stretch], max_age: int) -> list[str]:
+    parts = _parts(writer, stretches)
+
+    def updates(names: set[str]) -> list[str]:
+        return [line for part in parts if part.after & names for line in part.lines]
+
+    def taken(names: set[str]) -> list[str]:
+        takes = [line for name in sorted(names) for line in writer.taking.get(name, ())]
+        sums = [line for after, lines in writer.summing if after & names for line in lines]
+        return [*takes, *sums, *updates(names)]
+
+    body = _PREAMBLE.format(max_age=max_age, kept=KEPT_FOR, most=MOST_IDS).split("\n")
     if writer.learning:
-        lines += _indented(["if e.traits:", "    traits.update(e.traits)", *_indented(writer.learning)])
-    names = sorted({*writer.taking, *frozenset().union(*after)} - {"*", TRAITS})
-    keyword = "if"
-    for name in names:
-        body = [*writer.taking.get("*", ()), *writer.taking.get(name, ()), *updated({name, "*"})]
-        lines += _indented([f"{keyword} name == {name!r}:", *_indented(body)])
-        keyword = "elif"
-    rest = [*writer.taking.get("*", ()), *updated({"*"})]
-    if rest:
-        lines += _indented(["else:", *_indented(rest)] if names else rest)
+        body += ["if e.traits:", "    traits.update(e.traits)", *_indented(writer.learning)]
+    names = sorted(frozenset(writer.taking).union(*(part.after for part in parts)) - {"*", TRAITS})
+    for number, name in enumerate(names):
+        body += [f"{'elif' if number else 'if'} name == {name!r}:", *_indented(taken({"*", name}))]
+    if rest := taken({"*"}):
+        body += ["else:", *_indented(rest)] if names else rest
     if writer.learning:
-        lines += _indented(["if e.traits:", *_indented(updated({TRAITS}))])
-    denying = [
-        line for stretch, found in zip(stretches.values(), updates, strict=True) if stretch.denies for line in found
-    ]
-    if denying:
-        lines += _indented(["if folded == 1:", *_indented(denying)])
-    lines.append("end = max(end, now)")
-    for number, (name, stretch) in enumerate(stretches.items()):
-        lines += _ending(number, name, stretch)
-    lines.append("return Counts(folded, duplicate, late)")
-    return ["def run(events, end, flips):", *_indented(lines)]
+        body += ["if e.traits:", *_indented(updates({TRAITS}))]
+    if first := [line for part in parts for line in part.first]:
+        body += ["if folded == 1:", *_indented(first)]
+    return [
+        "def run(events, end, flips):",
+        *_indented([
+            "last = now = NEVER",
+            "folded = duplicate = late = 0",
+            "seen = {}",
+            "traits = {}",
+            *(f"{name} = {initial}" for name, initial in writer.variables.items()),
+            "for e in events:",
+            *_indented(body),
+            "end = max(end, now)",
+            *(line for part in parts for line in part.ending),
+            "return Counts(folded, duplicate, late)",
+        ]),
+    ]  # fmt: skip
 
 
 _PREAMBLE: Final = """\
@@ -516,21 +152,69 @@ def _indented(lines: Iterable[str]) -> list[str]:
     return ["    " + line for line in lines]
 
 
-def _update(number: int, name: str, stretch: Stretch) -> list[str]:
-    """Say what came due before now, and what this event changes; of the stretch ahead keep both ends."""
-    since, until, inside = f"since_{number}", f"until_{number}", f"inside_{number}"
+MANY: Final = 3
+"""From so many on, segments that differ only in how long they ask for share a comparison."""
+
+
+def _parts(writer: Writer, stretches: Mapping[str, Stretch]) -> list[Part]:
+    rungs: dict[str, dict[str, Stretch]] = {}
+    levels: dict[str, dict[str, Stretch]] = {}
+    single: dict[str, Stretch] = {}
+    for name, stretch in stretches.items():
+        if stretch.level is not None:
+            levels.setdefault(stretch.level[0], {})[name] = stretch
+        elif stretch.rung is not None:
+            rungs.setdefault(stretch.rung[0], {})[name] = stretch
+        else:
+            single[name] = stretch
+    parts = [_levels(writer, score, found) for score, found in levels.items()]
+    for base, found in rungs.items():
+        if len(found) >= MANY:
+            parts.append(_rungs(writer, base, found))
+        else:
+            single |= found
+    return [*parts, *(_one(writer, name, stretch) for name, stretch in single.items())]
+
+
+def _one(writer: Writer, name: str, stretch: Stretch) -> Part:
+    number = len(writer.variables)
+    until = writer.variable(f"until{number}", "NEVER")
     if stretch.since is None:
-        return [
-            f"u = {stretch.until}",
-            "if u > now:",
-            f"    if {until} < now:",
-            f"        if {until} != NEVER: flips.append(({until}, {name!r}, False))",
-            f"        flips.append((now, {name!r}, True))",
-            f"    {until} = u",
-            f"elif {until} != NEVER:",
-            f"    flips.append(({until} if {until} < now else now, {name!r}, False))",
-            f"    {until} = NEVER",
-        ]
+        return Part(stretch.after, _from_now(name, stretch, until), [], [
+            f"if NEVER < {until} <= end: flips.append(({until}, {name!r}, False))"
+        ])  # fmt: skip
+    since = writer.variable(f"since{number}", "NEVER")
+    inside = writer.variable(f"inside{number}", "False")
+    before = [writer.variable(f"before{number}_{k}", "None") for k in range(len(stretch.inputs))]
+    lines = _from_then(name, stretch, since, until, inside)
+    differs = " or ".join(f"{old} != {new}" for old, new in zip(before, stretch.inputs, strict=True))
+    keeps = [f"{old} = {new}" for old, new in zip(before, stretch.inputs, strict=True)]
+    ending = [
+        f"if {until} != NEVER and ({inside} or {since} <= end):",
+        f"    if not {inside}: flips.append(({since}, {name!r}, True))",
+        f"    if {until} <= end: flips.append(({until}, {name!r}, False))",
+    ]
+    first = lines if stretch.denies else []
+    return Part(stretch.after, [f"if {differs}:", *_indented([*lines, *keeps])], first, ending)
+
+
+def _from_now(name: str, stretch: Stretch, until: str) -> list[str]:
+    """A segment that, if it is true, is true now: its exit, if it came due before, and what this event changes."""
+    return [
+        f"u = {stretch.until}",
+        "if u > now:",
+        f"    if {until} < now:",
+        f"        if {until} != NEVER: flips.append(({until}, {name!r}, False))",
+        f"        flips.append((now, {name!r}, True))",
+        f"    {until} = u",
+        f"elif {until} != NEVER:",
+        f"    flips.append(({until} if {until} < now else now, {name!r}, False))",
+        f"    {until} = NEVER",
+    ]
+
+
+def _from_then(name: str, stretch: Stretch, since: str, until: str, inside: str) -> list[str]:
+    """A segment that may come to be true by time alone."""
     return [
         f"if {until} != NEVER:",
         f"    if {since} < now and not {inside}:",
@@ -560,14 +244,105 @@ def _update(number: int, name: str, stretch: Stretch) -> list[str]:
     ]
 
 
-def _ending(number: int, name: str, stretch: Stretch) -> list[str]:
-    """What time alone brings up to the end."""
-    since, until, inside = f"since_{number}", f"until_{number}", f"inside_{number}"
-    leaves = f"if {until} <= end: flips.append(({until}, {name!r}, False))"
-    if stretch.since is None:
-        return [f"if {until} != NEVER:", "    " + leaves]
-    return [
-        f"if {until} != NEVER and ({inside} or {since} <= end):",
-        f"    if not {inside}: flips.append(({since}, {name!r}, True))",
-        "    " + leaves,
+def _rungs(writer: Writer, base: str, stretches: Mapping[str, Stretch]) -> Part:
+    number = len(writer.variables)
+    rungs = writer.constant(
+        f"rungs{number}", Rungs([(one.rung[1], name) for name, one in stretches.items() if one.rung])
+    )
+    kept, when = writer.variable(f"base{number}", "NEVER"), writer.variable(f"when{number}", "0")
+    lines = [
+        f"b = {base}",
+        f"if b != {kept}:",
+        f"    {rungs}.moved(flips, {kept}, {when}, b, now)",
+        f"    {kept} = b",
+        f"    {when} = now",
     ]
+    return Part(_after(stretches), lines, [], [f"{rungs}.ended(flips, {kept}, {when}, end)"])
+
+
+def _levels(writer: Writer, score: str, stretches: Mapping[str, Stretch]) -> Part:
+    found = [(one.level[1], name) for name, one in stretches.items() if one.level]
+    levels = writer.constant(f"levels{score}", Levels(found, writer.scores[score]))
+    passed = writer.variable(f"passed{score}", "0")
+    below = writer.variable(f"below{score}", repr(NEVER))
+    above = writer.variable(f"above{score}", repr(levels_above(found)))
+    lines = [
+        f"if faded{score} < {below} or score{score} > {above}:",
+        f"    {passed}, {below}, {above} = {levels}.moved(flips, {passed}, faded{score}, score{score}, now)",
+    ]
+    return Part(_after(stretches), lines, [], [f"{levels}.ended(flips, {passed}, score{score}, scored{score}, end)"])
+
+
+def levels_above(levels: Sequence[tuple[float, str]]) -> float:
+    """Up to where a score is surely below all levels."""
+    return min(level for level, _ in levels) * (1 - SURE)
+
+
+def _after(stretches: Mapping[str, Stretch]) -> frozenset[str]:
+    return frozenset().union(*(stretch.after for stretch in stretches.values()))
+
+
+class Rungs:
+    """Segments that are true as long as one instant is not as far back as each of them asks for."""
+
+    def __init__(self, rungs: Sequence[tuple[int, str]]) -> None:
+        self._far = [far for far, _ in sorted(rungs)]
+        self._names = [name for _, name in sorted(rungs)]
+
+    def moved(self, flips: list[Flip], base: int, when: int, to: int, now: int) -> None:
+        """The instant was `base`, last looked at at `when`; now it is `to`."""
+        far, names = self._far, self._names
+        inside = bisect_right(far, when - base)
+        lapsed = bisect_left(far, now - base, inside)
+        for k in range(inside, lapsed):
+            flips.append((base + far[k], names[k], False))
+        held = max(inside, bisect_left(far, now - base))
+        true = bisect_right(far, now - to)
+        for k in range(true, held):
+            flips.append((now, names[k], True))
+        for k in range(held, true):
+            flips.append((now, names[k], False))
+
+    def ended(self, flips: list[Flip], base: int, when: int, end: int) -> None:
+        """Time comes to the end."""
+        far = self._far
+        for k in range(bisect_right(far, when - base), bisect_right(far, end - base)):
+            flips.append((base + far[k], self._names[k], False))
+
+
+class Levels:
+    """Segments that are true as long as one fading score is not below the level of each of them."""
+
+    def __init__(self, levels: Sequence[tuple[float, str]], half_life: int) -> None:
+        self._levels = [level for level, _ in sorted(levels)]
+        self._names = [name for _, name in sorted(levels)]
+        self._half_life = half_life
+
+    def moved(self, flips: list[Flip], passed: int, faded: float, value: float, now: int) -> tuple[int, float, float]:
+        """`passed` levels were reached; the score has faded to this and then risen to that value.
+
+        The number that are reached now, and between what bounds a score surely reaches just as many.
+        """
+        levels, names = self._levels, self._names
+        left = min(passed, self._reached(faded))
+        for k in range(left, passed):
+            flips.append((lapse(faded, levels[k], self._half_life, now), names[k], False))
+        reached = self._reached(value)
+        for k in range(left, reached):
+            flips.append((now, names[k], True))
+        below = levels[reached - 1] * (1 + SURE) if reached else NEVER
+        above = levels[reached] * (1 - SURE) if reached < len(levels) else FOREVER
+        return reached, below, above
+
+    def _reached(self, value: float) -> int:
+        reached = bisect_right(self._levels, value)
+        if any(abs(value - level) <= SURE * level for level in self._levels[max(0, reached - 1) : reached + 1]):
+            raise Unfit
+        return reached
+
+    def ended(self, flips: list[Flip], passed: int, value: float, now: int, end: int) -> None:
+        """Time comes to the end."""
+        for k in range(passed):
+            left = lapse(value, self._levels[k], self._half_life, now)
+            if left <= end:
+                flips.append((left, self._names[k], False))

@@ -71,6 +71,7 @@ class Program:
     lateness: int
     max_age: int
     scores: Mapping[str, Reading] = field(default_factory=dict)
+    score_definitions: Mapping[str, score.Score] = field(default_factory=dict)
     computed: Mapping[str, Reading] = field(default_factory=dict)
 
     def with_references(self, names: set[str]) -> list[CompiledSegment]:
@@ -121,11 +122,12 @@ def compile(
     closures = _closures(order, refers)
     looked_back = remembering.union(*(closures[name] for name in remembering))
 
+    score_definitions = _parsed("scores", score.Score, scores)
     measurements = Measurements(
         language.compile_condition,
         {name: frozenset(members) for name, members in lists.items()},
         frozenset(granted_unsaid),
-        {name: partial(score.reading, one) for name, one in _parsed("scores", score.Score, scores).items()},
+        {name: partial(score.reading, one) for name, one in score_definitions.items()},
         {name: partial(traits.reading, one) for name, one in _parsed("computed", traits.Computed, computed).items()},
     )
     for name in computed.keys() & scores.keys():
@@ -162,6 +164,7 @@ def compile(
         lateness=lateness,
         max_age=max_age,
         scores=scores_read,
+        score_definitions=score_definitions,
         computed=computed_read,
     )
 

@@ -12,27 +12,22 @@ from operator import attrgetter
 from segue.domain.event import Event
 from segue.domain.rules import state as states
 from segue.domain.rules.fold import fold
-from segue.domain.rules.generated import Flip, Unfit, generate, sayable
+from segue.domain.rules.generated import Flip, generate, sayable
 from segue.domain.rules.program import Program
 from segue.domain.rules.state import Counts
+from segue.domain.rules.stretches import Unfit
 
 
 class Replay:
     """A program made ready for histories. `generated` names the segments that the generated code answers."""
 
     def __init__(self, program: Program) -> None:
-        plain = {
-            segment.id: segment.condition
-            for segment in program.order
-            if segment.memory is None and segment.consented is None and not segment.used
-        }
-        conditions = sayable(plain)
-        self.generated = frozenset(conditions)
-        self._run = generate(conditions, program.max_age) if conditions else None
+        self.generated = frozenset(sayable(program))
+        self._run = generate(program, sorted(self.generated)) if self.generated else None
         self._program = program
         rest = program.segments.keys() - self.generated
         self._rest_names = frozenset(rest)
-        self._rest = program.limited_to(rest) if rest or not conditions else None
+        self._rest = program.limited_to(rest) if rest or not self.generated else None
 
     def transitions(self, history: Iterable[Event], end: int) -> tuple[list[Flip], Counts]:
         """What is entered (True) and left (False) as `(at, segment, entered)`, in order of instant and segment.

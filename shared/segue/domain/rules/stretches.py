@@ -1,0 +1,504 @@
+"""Conditions as one stretch of time: what the generated code keeps of the events, and when the condition is then true.
+
+Seen from an instant, with no further event, most conditions are true on a single stretch `[since, until)`: a count
+lapses as the oldest event that it needs leaves the window, an abandonment begins once and ends once. What does not fit
+raises `Unsaid` and is left to the readable engine.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from segue.domain.event import Json
+from segue.domain.rules.evidence import MOST_ENTRIES, Window, content_key, value_key
+from segue.domain.rules.intervals import FOREVER
+from segue.domain.rules.kinds.absent import Absent
+from segue.domain.rules.kinds.aggregate import Aggregate, AggregateOf
+from segue.domain.rules.kinds.did import Did, needed
+from segue.domain.rules.kinds.first_time import FirstTime
+from segue.domain.rules.kinds.logic import All, Any_, AtLeast, InSegment, None_, Not
+from segue.domain.rules.kinds.score import Score, ScoreIs
+from segue.domain.rules.kinds.together import Together
+from segue.domain.rules.kinds.trait import TraitIs
+from segue.domain.rules.measurements import window_of
+from segue.domain.rules.model import Windowed
+from segue.domain.rules.operators import MISSING, is_number, matcher, operation, refs, split, where
+
+NEVER: Final = -FOREVER
+
+
+class Unfit(Exception):
+    """A history that the generated code leaves to the readable engine."""
+
+
+class Unsaid(Exception):
+    """A definition that the generated code leaves to the readable engine."""
+
+
+class Stretch(NamedTuple):
+    """When a condition is true, as Python expressions: from `since` (None: it has begun) until `until`.
+
+    `after` are the names of the events that may change it, `*` for all. `inputs` are the variables it is made of.
+    `denies`: it may be true before any of these. `rung`: `until` is so many milliseconds after an expression. `level`:
+    it is true as long as a score (the number of its variables) is not below this.
+    """
+
+    since: str | None
+    until: str
+    after: frozenset[str]
+    inputs: tuple[str, ...]
+    denies: bool = False
+    rung: tuple[str, int] | None = None
+    level: tuple[str, float] | None = None
+
+
+@dataclass
+class Writer:
+    """The function while it is written: its variables, what each event changes, and what the code refers to.
+
+    `taking` are the lines for the events of a name, `*` for all; `learning` those for events with traits; `summing`
+    those that come after either, for the events of some names. `scores` has the half-life of each score.
+    """
+
+    conditions: Mapping[str, Any]
+    definitions: Mapping[str, Score]
+    computed: Collection[str] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    taking: dict[str, list[str]] = field(default_factory=dict)
+    learning: list[str] = field(default_factory=list)
+    summing: list[tuple[frozenset[str], list[str]]] = field(default_factory=list)
+    scores: dict[str, int] = field(default_factory=dict)
+    bound: dict[str, object] = field(default_factory=dict)
+    written: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, content: object, write: Callable[[str], Any]) -> Any:
+        """What `write(suffix)` gives, written once for equal content."""
+        key = content_key(content)
+        if key not in self.written:
+            self.written[key] = write(str(len(self.written)))
+        return self.written[key]
+
+    def variable(self, name: str, initial: str) -> str:
+        self.variables[name] = initial
+        return name
+
+    def constant(self, name: str, value: object) -> str:
+        self.bound[name] = value
+        return name
+
+    def on(self, event: str, selector: Mapping[str, Any] | None, since: int | None, *lines: str) -> None:
+        """Add lines to what events of a name change, if they pass."""
+        tests = [] if since is None else [f"t >= {since}"]
+        if selector:
+            tests.append(
+                self.once(["where", selector], lambda number: self.constant(f"passes{number}", where(selector))) + "(p)"
+            )
+        body = self.taking.setdefault(event, [])
+        if tests:
+            body.append(f"if {' and '.join(tests)}:")
+            body.extend("    " + line for line in lines)
+        else:
+            body.extend(lines)
+
+    def value(self, path: str, *lines: str) -> list[str]:
+        """Lines that run with the key of the property at the path in `v`, if it is there."""
+        names = split(path)
+        if len(names) == 1:
+            read, there = f"v = p.get({path!r})", "if v is not None:"
+        else:
+            read = f"v = value_at(p, {names!r})"
+            there = "if v is not MISSING:"
+        return [
+            read,
+            there,
+            "    if type(v) is not str: v = key_of(v)",
+            "    elif not v.isascii(): v = text(v)",
+            *("    " + line for line in lines),
+        ]
+
+
+def key_of(value: Json) -> Json:
+    """What tells a value that is no text from others. Raises `Unfit` for an array: each element has its own."""
+    if is_number(value):
+        return value
+    if isinstance(value, list):
+        raise Unfit
+    return (value_key(value),)
+
+
+def _threshold(test: Mapping[str, Any]) -> int:
+    """The k of a test that says k or more. Raises `Unsaid` for any other."""
+    name, operand = operation(test)
+    if name not in ("ge", "gt") or not is_number(operand):
+        raise Unsaid
+    least = needed(dict(test))
+    if not matcher(test)(least, {}) or matcher(test)(least - 1, {}):
+        raise Unsaid
+    return least
+
+
+def _rolling(leaf: Windowed, window: Window | None) -> Window:
+    found = window or window_of(leaf)
+    if type(found) is not Window or found.near:
+        raise Unsaid
+    return found
+
+
+def _lapse(latest: str, far: int | None) -> str:
+    """Until when something counts that happened at `latest`."""
+    return f"{latest} + {far}" if far is not None else f"(FOREVER if {latest} != NEVER else NEVER)"
+
+
+def _rolled(latest: str, far: int | None, *events: str) -> Stretch:
+    """True as long as what happened at `latest` is in the window."""
+    rung = None if far is None else (latest, far)
+    return Stretch(None, _lapse(latest, far), frozenset(events), (latest,), rung=rung)
+
+
+def write_did(leaf: Did, writer: Writer, window: Window | None = None) -> Stretch:
+    """The window lets go of the k-th latest event last."""
+    window = _rolling(leaf, window)
+    most = _threshold(leaf.count)
+    content = ["did", leaf.did, leaf.where, window.since, leaf.per, most, window.far if leaf.per else None]
+
+    def write(number: str) -> str:
+        latest = writer.variable(f"latest{number}", "NEVER")
+        if leaf.per is not None:
+            lines = _of_groups(writer, number, latest, leaf.per, most, window.far)
+            writer.on(leaf.did, leaf.where, window.since, *lines)
+        elif most == 1:
+            writer.on(leaf.did, leaf.where, window.since, f"{latest} = t")
+        elif most <= 8:
+            ring = [latest, *(writer.variable(f"later{number}_{k}", "NEVER") for k in range(most - 1))]
+            writer.on(leaf.did, leaf.where, window.since, f"{', '.join(ring)} = {', '.join([*ring[1:], 't'])}")
+        else:
+            ring_name = writer.variable(f"ring{number}", f"deque(maxlen={most})")
+            lines = [f"{ring_name}.append(t)", f"if len({ring_name}) == {most}: {latest} = {ring_name}[0]"]
+            writer.on(leaf.did, leaf.where, window.since, *lines)
+        return latest
+
+    return _rolled(writer.once(content, write), window.far, leaf.did)
+
+
+def _of_groups(writer: Writer, number: str, latest: str, path: str, most: int, far: int | None) -> list[str]:
+    groups = writer.variable(f"groups{number}", "{}")
+    return writer.value(
+        path,
+        f"g = {groups}.get(v)",
+        "if g is None:",
+        f"    if len({groups}) >= {MOST_ENTRIES // most}: {_pruned(groups, 'g[-1]', far)}",
+        f"    g = {groups}[v] = deque(maxlen={most})",
+        "g.append(t)",
+        f"if len(g) == {most} and g[0] > {latest}: {latest} = g[0]",
+    )
+
+
+def _pruned(groups: str, newest: str, far: int | None) -> str:
+    """A statement that forgets the groups that have left the window."""
+    if far is None:
+        return "raise Unfit"
+    return f"{groups} = fewer({{v: g for v, g in {groups}.items() if {newest} > t - {far}}}, len({groups}))"
+
+
+def fewer(groups: dict[Any, Any], before: int) -> dict[Any, Any]:
+    """The groups that are left. Raises `Unfit` if they are hardly fewer: the engine has a cap and says so."""
+    if len(groups) > before // 2:
+        raise Unfit
+    return groups
+
+
+def write_aggregate(leaf: AggregateOf, writer: Writer, window: Window | None = None) -> Stretch:
+    """Of figures, the number of distinct values: the window lets go of the k-th latest value last."""
+    window = _rolling(leaf, window)
+    figure, path = leaf.function
+    if figure != "distinct":
+        raise Unsaid
+    most = _threshold(leaf.is_)
+    content = ["distinct", leaf.of, leaf.where, window.since, leaf.per, path, most, window.far if leaf.per else None]
+
+    def write(number: str) -> str:
+        latest = writer.variable(f"latest{number}", "NEVER")
+        if leaf.per is not None:
+            lines = _of_values_in_groups(writer, number, latest, leaf, path, most, window.far)
+        elif most == 2:
+            value = writer.variable(f"value{number}", "MISSING")
+            when = writer.variable(f"when{number}", "NEVER")
+            lines = writer.value(path, f"if v != {value}: {value} = v; {latest} = {when}", f"{when} = t")
+        else:
+            values = writer.variable(f"values{number}", "{}")
+            lines = writer.value(path, *_of_values(values, latest, most))
+        writer.on(leaf.of, leaf.where, window.since, *lines)
+        return latest
+
+    return _rolled(writer.once(content, write), window.far, leaf.of)
+
+
+def _of_values(values: str, latest: str, most: int) -> list[str]:
+    """Keep the latest `most` values, the latest last, and when the first of them last came."""
+    return [
+        f"{values}.pop(v, None)",
+        f"{values}[v] = t",
+        f"if len({values}) > {most}: del {values}[next(iter({values}))]",
+        f"if len({values}) == {most}:",
+        f"    w = next(iter({values}.values()))",
+        f"    if w > {latest}: {latest} = w",
+    ]
+
+
+def _of_values_in_groups(
+    writer: Writer, number: str, latest: str, leaf: AggregateOf, path: str, most: int, far: int | None
+) -> list[str]:
+    groups = writer.variable(f"groups{number}", "{}")
+    newest = "next(reversed(g.values()))"
+    return writer.value(
+        leaf.per or "",
+        f"g = {groups}.get(v)",
+        "if g is None:",
+        f"    if len({groups}) >= {MOST_ENTRIES // (most + 1)}: {_pruned(groups, newest, far)}",
+        f"    g = {groups}[v] = {{}}",
+        *writer.value(path, *_of_values("g", latest, most)),
+    )
+
+
+def write_leaf(leaf: Aggregate, writer: Writer) -> Stretch:
+    return write_aggregate(leaf.aggregate, writer)
+
+
+def write_together(condition: Together, writer: Writer) -> Stretch:
+    window = Window(far=condition.together.within)
+    return _every([
+        write_did(part, writer, window) if isinstance(part, Did) else write_aggregate(part.aggregate, writer, window)
+        for part in condition.together.of
+    ])  # fmt: skip
+
+
+def write_absent(condition: Absent, writer: Writer) -> Stretch:
+    """A waits from its instant on; a B that is strictly later ends it."""
+    part = condition.absent
+    if part.same or part.after.did == "*":
+        raise Unsaid
+
+    def write(number: str) -> str:
+        waiting = writer.variable(f"waiting{number}", "NEVER")
+        writer.on(part.without.did, part.without.where, None, f"if {waiting} < t: {waiting} = NEVER")
+        writer.on(part.after.did, part.after.where, None, f"{waiting} = t")
+        return waiting
+
+    content = ["absent", part.after.model_dump(), part.without.model_dump()]
+    waiting = writer.once(content, write)
+    found = _rolled(waiting, part.within, part.after.did, part.without.did)
+    return found if part.for_ is None else found._replace(since=f"{waiting} + {part.for_}", rung=None)
+
+
+def write_first_time(leaf: FirstTime, writer: Writer) -> Stretch:
+    window = _rolling(leaf, None)
+
+    def write(number: str) -> str:
+        first = writer.variable(f"first{number}", "NEVER")
+        writer.on(leaf.first_time, leaf.where, None, f"if {first} == NEVER: {first} = t")
+        return first
+
+    first: str = writer.once(["first", leaf.first_time, leaf.where], write)
+    found = _rolled(first, window.far, leaf.first_time)
+    if window.since is not None:
+        return found._replace(until=f"(FOREVER if {first} >= {window.since} else NEVER)")
+    return found
+
+
+TRAITS: Final = "\x00traits"
+"""Stands for an event's name in `Stretch.after`: any event that brings traits."""
+
+
+def write_trait(leaf: TraitIs, writer: Writer) -> Stretch:
+    """True for ever, as long as no event brings another value."""
+
+    names = dict.fromkeys([split(leaf.trait)[0], *(split(other)[0] for other in refs(leaf.is_))])
+    if not names.keys().isdisjoint(writer.computed):
+        raise Unsaid
+
+    def write(number: str) -> str:
+        known = writer.variable(f"known{number}", "NEVER")
+        test = writer.constant(f"holds{number}", matcher(leaf.is_))
+        writer.learning.append(
+            f"if not {set(names)!r}.isdisjoint(e.traits): "
+            f"{known} = FOREVER if {test}(value_at(traits, {split(leaf.trait)!r}), traits) else NEVER"
+        )
+        return known
+
+    known = writer.once(["trait", leaf.trait, leaf.is_], write)
+    denies = matcher(leaf.is_)(MISSING, {})
+    if denies:
+        raise Unsaid
+    return Stretch(None, known, frozenset({TRAITS}), (known,))
+
+
+SURE: Final = 1e-9
+"""How near a score may come to a number, relatively, before its side is left to exact arithmetic."""
+
+
+def write_score(leaf: ScoreIs, writer: Writer) -> Stretch:
+    """A sum of points above 0 that fades: from above a number it falls below it once."""
+    score = writer.definitions[leaf.score]
+    name, operand = operation(leaf.is_)
+    if score.half_life is None or any(one.points < 0 for one in score.events):
+        raise Unsaid
+    if name not in ("ge", "gt") or not is_number(operand) or operand <= 0:
+        raise Unsaid
+    if score.bounds is not None and not score.bounds[0] < operand < score.bounds[1]:
+        raise Unsaid
+    half_life, level = score.half_life, float(operand)
+    after = frozenset(one.did for one in score.events)
+
+    def write(number: str) -> str:
+        value, gain = writer.variable(f"score{number}", "0.0"), writer.variable(f"gain{number}", "0.0")
+        scored = writer.variable(f"scored{number}", "0")
+        writer.variable(f"faded{number}", "0.0")
+        for one in score.events:
+            writer.on(one.did, one.where, None, f"{gain} += {one.points!r}")
+        lines = [
+            f"faded{number} = {value} * 2.0 ** (({scored} - now) / {half_life})",
+            f"{value} = faded{number} + ({gain} if t == now else {gain} * 2.0 ** ((t - now) / {half_life}))",
+            f"{scored} = now",
+            f"{gain} = 0.0",
+        ]
+        writer.summing.append((after, lines))
+        writer.scores[number] = half_life
+        return number
+
+    number = writer.once(["score", [one.model_dump() for one in score.events], half_life], write)
+    until = f"fading(score{number}, {level!r}, {half_life}, now)"
+    return Stretch(None, until, after, (f"score{number}", f"scored{number}"), level=(number, level))
+
+
+def fading(value: float, level: float, half_life: int, now: int) -> int:
+    """Until when a value that is so much now is not below the level: `NEVER` if it is below already.
+
+    Raises `Unfit` where floating-point arithmetic does not decide.
+    """
+    if abs(value - level) <= SURE * level:
+        raise Unfit
+    return NEVER if value < level else lapse(value, level, half_life, now)
+
+
+def lapse(value: float, level: float, half_life: int, now: int) -> int:
+    """The first instant at which a value that is so much now is (or was) below the level."""
+    if value <= 0:
+        raise Unfit
+    lasts = half_life * math.log2(value / level)
+    whole = math.floor(lasts)
+    if not (doubt := half_life * 1e-12) < lasts - whole < 1 - doubt:
+        raise Unfit
+    return now + whole + 1
+
+
+def _every(parts: Sequence[Stretch]) -> Stretch:
+    if len(parts) == 1:
+        return parts[0]
+    begins = [part.since for part in parts if part.since is not None]
+    return Stretch(
+        _extreme("max", begins) if begins else None,
+        _extreme("min", [part.until for part in parts]),
+        *_joined(parts),
+        denies=all(part.denies for part in parts),
+        rung=None if begins else _rung("min", parts),
+    )
+
+
+def _some(parts: Sequence[Stretch]) -> Stretch:
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.since is not None for part in parts):
+        raise Unsaid
+    return Stretch(None, _extreme("max", [part.until for part in parts]), *_joined(parts), rung=_rung("max", parts))
+
+
+def _none(parts: Sequence[Stretch]) -> Stretch:
+    """What is true now until some instant is false until then, and true for ever from then on."""
+    some = _some(parts)
+    if some.since is not None:
+        raise Unsaid
+    return Stretch(some.until, "FOREVER", some.after, some.inputs, denies=True)
+
+
+def _joined(parts: Sequence[Stretch]) -> tuple[frozenset[str], tuple[str, ...]]:
+    inputs = dict.fromkeys(name for part in parts for name in part.inputs)
+    return frozenset().union(*(part.after for part in parts)), tuple(inputs)
+
+
+def _rung(name: str, parts: Sequence[Stretch]) -> tuple[str, int] | None:
+    """The same number of milliseconds after the greatest or the least, if it is the same for all."""
+    rungs = [part.rung for part in parts if part.rung is not None]
+    far = {rung[1] for rung in rungs}
+    if len(rungs) < len(parts) or len(far) > 1:
+        return None
+    return _extreme(name, [rung[0] for rung in rungs]), far.pop()
+
+
+def _extreme(name: str, expressions: Sequence[str]) -> str:
+    """The greatest or the least of them."""
+    distinct = [one for one in dict.fromkeys(expressions) if name == "max" or one != "FOREVER"]
+    if len(distinct) == 2:
+        first, second = distinct
+        depth = first.count(":=") + second.count(":=")
+        one, other = f"x{depth}", f"y{depth}"
+        sign = ">" if name == "max" else "<"
+        return f"({one} if ({one} := {first}) {sign} ({other} := {second}) else {other})"
+    return f"{name}({', '.join(distinct)})" if len(distinct) > 2 else [*distinct, "FOREVER"][0]
+
+
+def write_all(condition: All, writer: Writer) -> Stretch:
+    return _every([written(part, writer) for part in condition.all])
+
+
+def write_any(condition: Any_, writer: Writer) -> Stretch:
+    return _some([written(part, writer) for part in condition.any])
+
+
+def write_none(condition: None_, writer: Writer) -> Stretch:
+    return _none([written(part, writer) for part in condition.none])
+
+
+def write_not(condition: Not, writer: Writer) -> Stretch:
+    return _none([written(condition.not_, writer)])
+
+
+def write_at_least(condition: AtLeast, writer: Writer) -> Stretch:
+    parts = [written(part, writer) for part in condition.at_least.of]
+    if condition.at_least.count == 1:
+        return _some(parts)
+    if condition.at_least.count == len(parts):
+        return _every(parts)
+    raise Unsaid
+
+
+def write_segment(condition: InSegment, writer: Writer) -> Stretch:
+    if condition.segment not in writer.conditions:
+        raise Unsaid
+    return written(writer.conditions[condition.segment], writer)
+
+
+WRITERS: Final[Mapping[type, Callable[[Any, Writer], Stretch]]] = {
+    All: write_all,
+    Any_: write_any,
+    None_: write_none,
+    Not: write_not,
+    AtLeast: write_at_least,
+    InSegment: write_segment,
+    Did: write_did,
+    Aggregate: write_leaf,
+    Together: write_together,
+    Absent: write_absent,
+    FirstTime: write_first_time,
+    TraitIs: write_trait,
+    ScoreIs: write_score,
+}
+"""The conditions that can be said as one stretch; every other kind is the readable engine's."""
+
+
+def written(condition: Any, writer: Writer) -> Stretch:
+    """When the condition is true. Raises `Unsaid` if that is not one stretch."""
+    write = WRITERS.get(type(condition))
+    if write is None:
+        raise Unsaid
+    return write(condition, writer)
