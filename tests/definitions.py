@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segue.domain.rules.kinds.aggregate import FIGURE_FUNCTIONS
+
 GOOD: Mapping[str, dict[str, Any]] = {
     "all": {"all": [{"did": "A"}, {"did": "B"}]},
     "any": {"any": [{"did": "A"}, {"did": "B"}]},
@@ -79,6 +81,30 @@ GOOD: Mapping[str, dict[str, Any]] = {
     "geo": {"geo": {"country": ["FR"], "region": "IDF", "city": ["Paris"], "near": {"lat": 1, "lon": 2, "km": 5}}},
 }
 """One condition of each kind, with every field it may have."""
+
+GOOD_SCORES: Mapping[str, dict[str, Any]] = {
+    "half_life": {
+        "name": "Engagement",
+        "description": "How much of late",
+        "events": [{"did": "A", "where": {"x": {"gt": 5}}, "points": 2}, {"did": "B", "points": -0.5}],
+        "half_life": "7d",
+        "bounds": [0, 100],
+    },
+    "within": {"events": [{"did": "A", "points": 2}], "within": "30d"},
+}
+"""Scores with every field that one may have."""
+
+GOOD_COMPUTED: Mapping[str, dict[str, Any]] = {
+    "count": {"count": "A", "where": {"x": {"gt": 5}}, "within": "30d"},
+    "rate": {"rate": "A", "where": {"x": {"gt": 5}}, "per": "1d", "within": "30d"},
+    "time_since_last": {"time_since_last": "A", "where": {"x": {"gt": 5}}, "since": "2026-01-01"},
+    "streak": {"streak": "A", "where": {"x": {"gt": 5}}, "period": "day", "tz": "UTC"},
+    "most_frequent": {"most_frequent": "k", "of": "A", "where": {"x": {"gt": 5}}, "ago": ["30d", "7d"]},
+    "unique_list": {"unique_list": "k", "of": "A", "where": {"x": {"gt": 5}}, "last": 3, "within": "30d"},
+    "tally": {"tally": "k", "of": "A", "where": {"x": {"gt": 5}}, "calendar": {"period": "week", "tz": "UTC"}},
+    **{figure: {figure: "n", "of": "A", "where": {"x": {"gt": 5}}, "within": "30d"} for figure in FIGURE_FUNCTIONS},
+}
+"""A computed trait of each form, with every field it may have."""
 
 MISTAKES: Sequence[tuple[Any, str, str]] = [
     (row["when"], row["path"], row["says"])

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from segue.domain.event import Event
+from segue.domain.rules import traits
 from segue.domain.rules.definition import KINDS
+from segue.domain.rules.kinds.aggregate import FIGURE_FUNCTIONS
 from segue.domain.rules.operators import OPERATORS, operation
 from tests.domain.drawn import MONDAY, Example, catalogue, differences, drawing, examples, value
 from tests.engine import Engine
@@ -56,6 +58,12 @@ def test_every_kind_has_an_example_with_a_drawing(tmp_path: Path) -> None:
     drawn = [catalogue(tmp_path, example.file()) for example in EXAMPLES if example.drawings]
     found = {key for catalog in drawn for node in nodes(catalog.segments) for key in node}
     assert KINDS.keys() - found == set()
+
+
+def test_every_form_of_a_computed_trait_has_an_example_with_a_drawing(tmp_path: Path) -> None:
+    drawn = [catalogue(tmp_path, example.file()) for example in EXAMPLES if example.drawings]
+    found = {key for catalog in drawn for definition in catalog.computed.values() for key in definition}
+    assert {*traits.KINDS, *FIGURE_FUNCTIONS} - found == set()
 
 
 def test_every_operator_has_a_row(tmp_path: Path) -> None:

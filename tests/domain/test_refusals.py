@@ -8,8 +8,10 @@ import pytest
 
 from segue.domain import rules
 from segue.domain.errors import Invalid
+from segue.domain.rules import traits
 from segue.domain.rules.definition import KINDS, problems
-from tests.definitions import GOOD, MISTAKES
+from segue.domain.rules.kinds.aggregate import FIGURE_FUNCTIONS
+from tests.definitions import GOOD, GOOD_COMPUTED, GOOD_SCORES, MISTAKES
 
 Steps = tuple[str | int, ...]
 
@@ -42,52 +44,75 @@ def replaced(condition: dict[str, Any], steps: Steps, by: Any) -> dict[str, Any]
     return changed
 
 
-def first_problem(condition: dict[str, Any]) -> Invalid | None:
-    """What is said of a segment with this condition, if anything is wrong with it."""
+def first_problem(definition: dict[str, Any], section: str = "when") -> Invalid | None:
+    """What is said of a catalogue in which `it` is a segment with this `when`, a score, or a computed trait."""
+    catalogue: dict[str, Any] = {"segments": {**OTHERS}, "scores": {**SCORES}, "computed": {}}
+    if section == "when":
+        catalogue["segments"]["it"] = {"name": "It", "when": definition}
+    else:
+        catalogue[section]["it"] = definition
     try:
-        rules.compile({"it": {"name": "It", "when": condition}, **OTHERS}, lists=LISTS, scores=SCORES)
+        rules.compile(catalogue.pop("segments"), lists=LISTS, **catalogue)
     except Invalid as error:
         return error
     return None
 
 
-EACH_PART = [(kind, steps) for kind, condition in GOOD.items() for steps in parts(condition)]
-EACH_PART_NAMED = pytest.mark.parametrize(
-    ("kind", "steps"), EACH_PART, ids=[f"{kind} {written(steps)}" for kind, steps in EACH_PART]
+PLACES = {"when": "segments.it.when", "scores": "scores.it", "computed": "computed.it"}
+DEFINITIONS = [("when", GOOD), ("scores", GOOD_SCORES), ("computed", GOOD_COMPUTED)]
+EACH_PART = pytest.mark.parametrize(
+    ("section", "definition", "steps"),
+    [
+        pytest.param(section, definition, steps, id=f"{section} {name} {written(steps)}")
+        for section, definitions in DEFINITIONS
+        for name, definition in definitions.items()
+        for steps in parts(definition)
+    ],
 )
 
 
-def test_there_is_a_good_condition_of_each_kind() -> None:
+def test_there_is_a_good_definition_of_each_kind() -> None:
     assert GOOD.keys() == KINDS.keys()
-    assert {kind: first_problem(condition) for kind, condition in GOOD.items()} == dict.fromkeys(GOOD)
+    assert GOOD_COMPUTED.keys() == {*traits.KINDS, *FIGURE_FUNCTIONS}
+    for section, definitions in DEFINITIONS:
+        assert [(name, first_problem(one, section)) for name, one in definitions.items()] == [
+            (name, None) for name in definitions
+        ]
 
 
-@EACH_PART_NAMED
-def test_a_part_of_the_wrong_kind_is_refused_where_it_is(kind: str, steps: Steps) -> None:
+@EACH_PART
+def test_a_part_of_the_wrong_kind_is_refused_where_it_is(
+    section: str, definition: dict[str, Any], steps: Steps
+) -> None:
+    place = f"{PLACES[section]}.{written(steps)}"
     refused = 0
     for wrong in (None, [], {}, "", -1, True, [None], {"did": 5}):
-        error = first_problem(replaced(GOOD[kind], steps, wrong))
+        error = first_problem(replaced(definition, steps, wrong), section)
         if error is not None:
             refused += 1
-            assert error.path.startswith(f"segments.it.when.{written(steps)}"), str(error)
+            of_a_pair = isinstance(steps[-1], int) and place.startswith(error.path)
+            assert error.path.startswith(place) or of_a_pair, str(error)
             assert "expected" in error.message, str(error)
             assert "found" in error.message, str(error)
     assert refused >= 4  # a number is good where a number is wanted, a text where a text is; nothing is where all is
 
 
-@EACH_PART_NAMED
-def test_a_part_that_is_missing_or_one_too_many_is_refused_with_the_path(kind: str, steps: Steps) -> None:
-    part = inside(GOOD[kind], steps)
+@EACH_PART
+def test_a_part_that_is_missing_or_one_too_many_is_refused_with_the_path(
+    section: str, definition: dict[str, Any], steps: Steps
+) -> None:
+    place = f"{PLACES[section]}.{written(steps)}"
+    part = inside(definition, steps)
     if isinstance(part, dict):
-        error = first_problem(replaced(GOOD[kind], steps, {**part, "colour": {}}))
+        error = first_problem(replaced(definition, steps, {**part, "colour": {}}), section)
         assert error is not None
-        assert error.path.startswith(f"segments.it.when.{written(steps)}")
-    changed = deepcopy(GOOD[kind])
+        assert error.path.startswith(place)
+    changed = deepcopy(definition)
     del inside(changed, steps[:-1])[steps[-1]]
-    error = first_problem(changed)
+    error = first_problem(changed, section)
     if error is not None:
         around = error.path if isinstance(steps[-1], str) else error.path.rpartition("[")[0]  # what follows moves up
-        assert f"segments.it.when.{written(steps)}".startswith(around)
+        assert place.startswith(around)
         assert "expected" in error.message
         assert "found" in error.message
 
