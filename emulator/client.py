@@ -70,12 +70,15 @@ class Client:
 
     async def segments(self, profile: ProfileRef, at: int | None = None) -> Json:
         """The segments of a profile, now or at another instant."""
-        query = f"?at={at}" if at is not None else ""
-        return await self._get(f"/v1/profiles/{profile.kind}:{quote(profile.value, safe='')}/segments{query}")
+        return await self._get(_segments_of(profile) + _at(at))
+
+    async def why(self, profile: ProfileRef, segment: str, at: int | None = None) -> Json:
+        """Why a profile is in a segment or not, now or at another instant."""
+        return await self._get(f"{_segments_of(profile)}/{quote(segment, safe='')}/why{_at(at)}")
 
     async def sizes(self, at: int | None = None) -> Json:
         """Every segment with its size, now or at another instant."""
-        return await self._get("/v1/segments" + (f"?at={at}" if at is not None else ""))
+        return await self._get("/v1/segments" + _at(at))
 
     async def decide(
         self, profile: ProfileRef, slots: Sequence[str], after: str | None = None, deadline_ms: int | None = None
@@ -149,6 +152,14 @@ class Client:
         if answer.status_code in _TRY_AGAIN:
             raise Unavailable(refusal)
         raise _REFUSALS.get(answer.status_code, Rejected)(refusal)
+
+
+def _segments_of(profile: ProfileRef) -> str:
+    return f"/v1/profiles/{profile.kind}:{quote(profile.value, safe='')}/segments"
+
+
+def _at(at: int | None) -> str:
+    return f"?at={at}" if at is not None else ""
 
 
 def _pause(answer: httpx.Response, attempt: int) -> float:

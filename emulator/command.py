@@ -6,6 +6,7 @@ import click
 
 from emulator.catalog_commands import catalog
 from emulator.demo_command import demo
+from emulator.explain_command import explain
 from emulator.failed_commands import failed
 from emulator.log_commands import fold, replay
 from emulator.run_commands import run
@@ -28,5 +29,5 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, demo, failed, fold, replay, run):
+for command in (catalog, demo, explain, failed, fold, replay, run):
     main.add_command(command)

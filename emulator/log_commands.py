@@ -17,26 +17,12 @@ from emulator import catalog, membership_log, recording
 from emulator.client import Client
 from emulator.fold import fold as fold_histories
 from emulator.fold import histories
-from emulator.options import CATALOG, KEY, URL
+from emulator.options import CATALOG, KEY, URL, Instant
 from emulator.recording import Call, Dirt
 from emulator.replay import Report
 from emulator.replay import replay as replay_calls
 from segue.catalogs import compiled
-from segue.domain.time import instant
 from segue.ports import PublishedCatalog
-
-
-class Instant(click.ParamType[int]):
-    """ISO 8601, no zone = UTC, or epoch milliseconds."""
-
-    name = "instant"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = instant(int(value) if isinstance(value, str) and value.isdecimal() else value)
-        if found is None:
-            self.fail(f"expected an instant such as 2019-10-02T00:00:00Z, found {value!r}", param, ctx)
-        return found
-
 
 LOG = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 FORMAT = click.option(

@@ -10,6 +10,7 @@ from segue.domain import document, rules
 from segue.domain.document import PublicProfile, StateDocument
 from segue.domain.errors import Invalid, Unavailable
 from segue.domain.membership import Interval, covers
+from segue.domain.time import DAY
 from segue.ports import Ports
 
 Read = TypeVar("Read")
@@ -17,6 +18,9 @@ Read = TypeVar("Read")
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.025
 PAUSE_GROWTH = 1.5
+
+FURTHEST = 3_653 * DAY
+"""How far ahead may be asked. What clocks and calendars change is worked out day by day up to there."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,17 @@ class Lookup:
                 return _answer(instant, profile.memberships, profile.approximate)
         return await self._answer_of_state(key, compiled, at)
 
+    async def explanation(self, key: str, compiled: Compiled, segment: str, at: int | None = None) -> rules.Explanation:
+        """Why the visitor is in a segment at `at`, by default now, or not: from the state alone, in one read.
+
+        Raises `NotFound` for a segment that the catalogue does not have, `Invalid` as `answer` does.
+        """
+        stored = await self._state(key)
+        if stored is not None and stored.catalog > compiled.version:
+            compiled = await self._catalogs.at_least(stored.catalog)
+        state = _readable(rules.decode, stored.state) if stored is not None else rules.empty()
+        return rules.explain(compiled.program, state, segment, self._instant(at, state.instant))
+
     async def answers_up_to(self, key: str, compiled: Compiled, message_id: str) -> AsyncIterator[Answer]:
         """What is known now, again and again, until an answer includes the message; that one is the last."""
         pause = FIRST_PAUSE_S
@@ -83,6 +98,8 @@ class Lookup:
         """The instant to answer for. A profile's time never goes back, whichever instance's clock is behind."""
         if at is None:
             return max(self._clock.now(), evaluated)
+        if at > max(self._clock.now(), evaluated) + FURTHEST:
+            raise Invalid(f"expected an instant at most {FURTHEST // DAY} days ahead, found {at}", path="at")
         if at < evaluated:
             raise Invalid(f"expected an instant from the last evaluation on, {evaluated}, found {at}", path="at")
         return at

@@ -18,6 +18,7 @@ from functions.lookup.decide import decide
 from functions.lookup.lookup import Answer, Lookup
 from segue import entrypoint
 from segue.catalogs import Catalogs, Compiled
+from segue.domain import rules
 from segue.domain.errors import Unauthorized
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Ports
@@ -57,6 +58,7 @@ def application(platform: Wired) -> ASGIApp:
     return Starlette(
         routes=[
             Route("/v1/profiles/{profile:path}/segments", endpoint.segments_of_profile, methods=["GET"]),
+            Route("/v1/profiles/{profile:path}/segments/{segment}/why", endpoint.why, methods=["GET"]),
             Route("/v1/segments", endpoint.segments, methods=["GET"]),
             Route("/v1/decide", endpoint.decide, methods=["POST"]),
         ],
@@ -79,10 +81,22 @@ class Endpoint:
         """GET /v1/profiles/{user_id|anonymous_id}:{value}/segments: those a visitor is in, now or `?at=` an instant."""
         compiled = await self._catalogs.current()
         _admit(request, compiled)
-        kind, _, value = request.path_params["profile"].partition(":")
-        profile = asked.profile(kind, value)
+        profile = _profile(request)
         answer = await self._lookup.answer(self._key(profile), compiled, asked.at(request))
         return _json(_shown(profile, answer))
+
+    async def why(self, request: Request) -> Response:
+        """GET /v1/profiles/{kind}:{value}/segments/{id}/why: what each condition finds, as values and in words."""
+        compiled = await self._catalogs.current()
+        _admit(request, compiled)
+        profile = _profile(request)
+        segment = request.path_params["segment"]
+        explanation = await self._lookup.explanation(self._key(profile), compiled, segment, asked.at(request))
+        return _json({
+            "profile": str(profile),
+            **msgspec.structs.asdict(explanation),
+            "words": rules.words(explanation),
+        })  # fmt: skip
 
     async def segments(self, request: Request) -> Response:
         """GET /v1/segments: every segment with its size and its last change, now or `?at=` an instant."""
@@ -137,6 +151,11 @@ class Answers:
 def _admit(request: Request, compiled: Compiled) -> None:
     if compiled.catalog.source_of_secret_key(asked.key(request)) is None:
         raise Unauthorized("expected the secret key of a source, as Bearer token or as Basic user name")
+
+
+def _profile(request: Request) -> ProfileRef:
+    kind, _, value = request.path_params["profile"].partition(":")
+    return asked.profile(kind, value)
 
 
 def _shown(profile: ProfileRef, answer: Answer) -> Mapping[str, object]:

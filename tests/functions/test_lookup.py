@@ -191,6 +191,80 @@ async def test_a_user_id_is_not_the_anonymous_id_of_the_same_text(site: Site) ->
     assert (await site.http.get("/v1/profiles/user_id:ann/segments")).json()["known"] is False
 
 
+# Why
+
+
+async def why(site: Site, visitor: str, segment: str, **parameters: str | int) -> Any:
+    answer = await site.http.get(f"/v1/profiles/anonymous_id:{visitor}/segments/{segment}/why", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_a_member_is_told_why_leaf_by_leaf_and_in_words(site: Site) -> None:
+    await site.happens("ann", "Order Completed", revenue=1)
+    answer = await why(site, "ann", "completed-buyer")
+    assert (answer["profile"], answer["known"], answer["member"]) == ("anonymous_id:ann", True, True)
+    assert (answer["at"], answer["since"], answer["until"]) == (NOW, NOW, NOW + 30 * DAY)
+    leaf = answer["when"]
+    assert (leaf["kind"], leaf["true"], leaf["figure"], leaf["wanted"]) == ("did", True, 1, {"ge": 1})
+    assert leaf["counted"] == [{"event": "Order Completed", "at": NOW, "message_id": None}]
+    assert answer["words"][0].startswith("`completed-buyer` at 2024-05-10 12:00:00 UTC: a member since ")
+    assert answer["nearest"] is None
+
+
+async def test_who_is_no_member_is_told_what_is_lacking_and_from_when_they_would_be_one(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    assert (await why(site, "ann", "high-purchase-intent", at=NOW + MINUTE))["words"][1] == (
+        "Nearest: one more `Video Content Playing` with `progress` more than 0.75 within 9:00."
+    )
+    waiting = await why(site, "ann", "cart-abandoner")
+    assert (waiting["member"], waiting["enters_at"]) == (False, ABANDONED[0])
+    assert (await why(site, "ann", "cart-abandoner", at=ABANDONED[0]))["member"] is True
+
+
+async def test_of_a_visitor_nothing_is_known_of_there_is_an_explanation_too(site: Site) -> None:
+    answer = await why(site, "ann", "completed-buyer")
+    assert (answer["known"], answer["member"], answer["at"]) == (False, False, NOW)
+    assert answer["nearest"]["lacks"] == "one more `Order Completed`"
+
+
+async def test_why_reads_the_state_and_nothing_else(site: Site) -> None:
+    await site.happens("ann", "Order Completed", revenue=1)
+    paths: list[str] = []
+
+    async def counted(path: str) -> Document | None:
+        paths.append(path)
+        return await site.embedded.store.get(path)
+
+    async with site.instance(Answering(counted)) as client:
+        await client.get("/v1/profiles/anonymous_id:ann/segments/completed-buyer/why")
+    assert paths == [state_path(key_of(site, "ann"))]
+
+
+async def test_a_segment_of_a_newer_catalogue_is_explained_with_it(site: Site) -> None:
+    await site.segments("ann")
+    await site.publish(segments={"shopper": {"name": "Shopper", "when": {"did": "Order Completed", "within": "30d"}}})
+    await site.happens("ann", "Order Completed", updated=False, revenue=1)
+    assert (await why(site, "ann", "shopper"))["member"] is True
+
+
+async def test_a_segment_that_does_not_exist_is_not_found_by_its_name(site: Site) -> None:
+    for segment in ("buyers", "%20", "a%2Fb", "é", "x" * 300):
+        answer = await site.http.get(f"/v1/profiles/anonymous_id:ann/segments/{segment}/why")
+        assert answer.status_code == 404, segment
+    answer = await site.http.get("/v1/profiles/anonymous_id:ann/segments/buyers/why")
+    assert answer.json() == {"success": False, "code": "not_found", "message": "there is no segment 'buyers'"}
+
+
+async def test_what_clocks_change_is_asked_for_ten_years_ahead_at_most(site: Site) -> None:
+    await site.publish(segments={"nights": {"name": "Nights", "when": {"time": {"until": "06:00", "tz": "UTC"}}}})
+    await site.happens("ann", "Product Added")
+    for address in ("/v1/profiles/anonymous_id:ann/segments", "/v1/profiles/anonymous_id:ann/segments/nights/why"):
+        assert (await site.http.get(address, params={"at": NOW + 300 * DAY})).status_code == 200
+        for at in ("9999-12-31T23:59:59.999Z", NOW + 3_654 * DAY):
+            assert (await site.http.get(address, params={"at": at})).status_code == 400
+
+
 # Another version of the catalogue
 
 
@@ -234,7 +308,15 @@ async def asked_for(site: Site, address: str, authorization: str) -> httpx.Respo
     return await site.http.get(address, headers=headers, auth=httpx.Auth())
 
 
-@pytest.mark.parametrize("address", ["/v1/profiles/anonymous_id:ann/segments", "/v1/segments", "/v1/decide"])
+ADDRESSES = [
+    "/v1/profiles/anonymous_id:ann/segments",
+    "/v1/profiles/anonymous_id:ann/segments/completed-buyer/why",
+    "/v1/segments",
+    "/v1/decide",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
 async def test_only_the_secret_key_reads(site: Site, address: str) -> None:
     await site.happens("ann", "Order Completed", revenue=1)
     for authorization in SECRET:
@@ -267,6 +349,16 @@ REFUSED = [
     ("GET", "/v1/profiles/user_id:ann/segments?at=2024-02-30", 400),
     ("GET", "/v1/profiles/user_id:ann/segments?at=1e400", 400),
     ("GET", f"/v1/profiles/user_id:ann/segments?at={'9' * 5_000}", 400),
+    ("POST", "/v1/profiles/user_id:ann/segments/completed-buyer/why", 405),
+    ("GET", "/v1/profiles/user_id:ann/segments/completed-buyer", 404),
+    ("GET", "/v1/profiles/user_id:ann/segments//why", 404),
+    ("GET", "/v1/profiles/user_id:ann/segments/buyers/why", 404),
+    ("GET", "/v1/profiles//segments/completed-buyer/why", 400),
+    ("GET", "/v1/profiles/email:ann/segments/completed-buyer/why", 400),
+    ("GET", "/v1/profiles/user_id:%20/segments/completed-buyer/why", 400),
+    ("GET", "/v1/profiles/user_id:ann/segments/completed-buyer/why?at=soon", 400),
+    ("GET", f"/v1/profiles/user_id:ann/segments/completed-buyer/why?at={'9' * 5_000}", 400),
+    ("GET", "/v1/profiles/user_id:ann/segments/completed-buyer/why?" + "q" * 60_000, 414),
     ("GET", f"/v1/segments?at={'9' * 18}", 400),
     ("GET", "/v1/segments?at=%00", 400),
     ("GET", "/v1/segments?" + "q" * 60_000, 414),

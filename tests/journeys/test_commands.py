@@ -95,6 +95,9 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
         shown = segue("failed", "show", record.id, "--url", url)
         put_back = segue("failed", "replay", record.id, "--url", url)
         unknown = segue("failed", "show", "nothing-here", "--url", url)
+        explained = segue("explain", "user_id:1", "completed-buyer", "--url", url)
+        as_json = segue("explain", "user_id:1", "completed-buyer", "--json", "--at", "2030-01-01", "--url", url)
+        no_segment = segue("explain", "user_id:1", "buyers", "--url", url)
     words = " ".join(replayed.stdout.replace("│", "").split())
     assert replayed.returncode == 0, replayed.stderr
     assert "2 events" in words
@@ -107,6 +110,15 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
     assert put_back.returncode == 1
     assert "the client has to send better ones" in put_back.stderr
     assert_fails(unknown, "nothing-here: there is no such record")
+    assert explained.stdout.splitlines()[1] == "Nearest: one more `Order Completed`."
+    assert '"nearest": {' in as_json.stdout
+    assert_fails(no_segment, "there is no segment 'buyers'")
+
+
+def test_a_profile_that_is_none_is_named() -> None:
+    done = segue("explain", "ann", "completed-buyer")
+    assert done.returncode == 2
+    assert "expected user_id:… or anonymous_id:…, found 'ann'" in done.stderr
 
 
 def assert_fails(done: subprocess.CompletedProcess[str], words: str) -> None:

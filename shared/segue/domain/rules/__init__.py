@@ -1,11 +1,13 @@
 """The engine: pure functions from definitions and events to memberships known ahead (RULES.md section 5).
 
 `compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline` ·
-`merge(program, a, b) -> State` · `scores(program, state, t) -> score -> number` ·
-`computed(program, state, t) -> name -> value` · `Replay(program).transitions(history, end)`
+`merge(program, a, b) -> State` · `explain(program, state, segment, t) -> Explanation` ·
+`scores(program, state, t) -> score -> number` · `computed(program, state, t) -> name -> value` ·
+`Replay(program).transitions(history, end)`
 """
 
 from segue.domain.membership import Timeline
+from segue.domain.rules.explain import Explanation, explain, words
 from segue.domain.rules.fold import fold, timeline
 from segue.domain.rules.merge import adopt, merge
 from segue.domain.rules.program import Program, compile
@@ -15,6 +17,7 @@ from segue.domain.rules.values import computed, scores
 
 __all__ = [
     "Counts",
+    "Explanation",
     "Program",
     "Replay",
     "State",
@@ -27,9 +30,11 @@ __all__ = [
     "drained",
     "empty",
     "encode",
+    "explain",
     "fold",
     "holds",
     "merge",
     "scores",
     "timeline",
+    "words",
 ]

@@ -6,6 +6,7 @@ that is wrong, what was expected and what was found. Durations become millisecon
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -97,10 +98,13 @@ class Segment(Model):
 
 def compile_condition(condition: BaseModel, measurements: Measurements) -> Node:
     """The compiled condition."""
-    return _COMPILERS[type(condition)](condition, measurements)
+    kind, compile_kind = _COMPILERS[type(condition)]
+    return replace(compile_kind(condition, measurements), kind=kind)
 
 
-_COMPILERS: Mapping[type[BaseModel], Callable[[Any, Measurements], Node]] = dict(KINDS.values())
+_COMPILERS: Mapping[type[BaseModel], tuple[str, Callable[[Any, Measurements], Node]]] = {
+    model: (kind, compile_kind) for kind, (model, compile_kind) in KINDS.items()
+}
 
 
 def parse(definition: object) -> Segment:

@@ -9,6 +9,7 @@ from segue.domain.event import Event
 from segue.domain.rules import evidence as ev
 from segue.domain.rules.courses import Course, staged
 from segue.domain.rules.evidence import CalendarWindow, Entry, Evidence, Keep, Window
+from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.operators import split, where
 
@@ -45,12 +46,17 @@ class View:
         return self.known[key]
 
 
+Describe: TypeAlias = Callable[[View], Finding]
+"""What a condition finds at the start of a view."""
+
+
 @dataclass(frozen=True)
 class Node:
     """A compiled condition: its truth over time, the measurements it reads, how far back, and the segments it names.
 
     `recurs`: its truth changes for ever, so that it is worked out up to the view's horizon only. `cost` is what working
-    it out costs, roughly, in times that of a count.
+    it out costs, roughly, in times that of a count. `kind` is the language's, `parts` the conditions it is made of, and
+    `describe` tells what there is to find at a view's start, seen from the present.
     """
 
     spans: Callable[[View], Spans]
@@ -58,6 +64,9 @@ class Node:
     refers: frozenset[str] = frozenset()
     recurs: bool = False
     cost: int = 1
+    kind: str = ""
+    parts: tuple["Node", ...] = ()
+    describe: Describe | None = None
 
 
 def leaf(
@@ -67,9 +76,11 @@ def leaf(
     *,
     recurs: bool = False,
     cost: int = 1,
+    describe: Describe | None = None,
 ) -> Node:
     """A node whose truth is kept for the length of a view under `key`."""
-    return Node(lambda view: view.once(key, spans), frozenset(reads.items()), recurs=recurs, cost=cost)
+    reading = frozenset(reads.items())
+    return Node(lambda view: view.once(key, spans), reading, recurs=recurs, cost=cost, describe=describe)
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,12 @@ def all_reads(readings: Iterable[Reading]) -> Mapping[str, int | None]:
         other = found.get(key, far)
         found[key] = None if far is None or other is None else max(far, other)
     return found
+
+
+def said_last(reading: Reading, view: View) -> Mapping[str, Sequence[Entry]]:
+    """The newest entry of a trait that visitors say of themselves; none of a computed one."""
+    entries = sorted(view.entries(reading.key), key=ev.order)
+    return {reading.key: entries[-1:]} if entries else {}
 
 
 @dataclass

@@ -174,7 +174,8 @@ def _remembers(segment: language.Segment) -> bool:
 
 
 def _consented(purposes: Sequence[str], measurements: Measurements) -> Node | None:
-    return logic.every([consent(purpose, measurements) for purpose in purposes]) if purposes else None
+    granted = [replace(consent(purpose, measurements), kind="consent") for purpose in purposes]
+    return logic.every(granted, "all of") if granted else None
 
 
 def _parsed(section: str, model: type[language.Part], definitions: Mapping[str, Any]) -> dict[str, language.Part]:

@@ -7,9 +7,11 @@ from itertools import pairwise
 from pydantic import Field, model_validator
 
 from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
+from segue.domain.rules.finding import HALF, NOTHING, Finding, counting
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
 from segue.domain.rules.model import AnySelector, Duration, Model, Refused, Same
+from segue.domain.rules.wording import event, length, moment, within
 
 
 class AbsentOf(Model):
@@ -57,7 +59,27 @@ def compile_absent(definition: Absent, measurements: Measurements) -> Node:
         )
 
     key = content_key(["absent", after, without, part.for_, part.within])
-    return leaf(key, spans, {after: part.within, without: part.within})
+
+    def describe(view: View) -> Finding:
+        ends = grouped(view.entries(without))
+        waiting = [
+            entry
+            for group, starts in grouped(counting(view.entries(after), kept, view.start)).items()
+            for entry in starts[-1:]
+            if not any(other[0] > entry[0] for other in ends.get(group, ()))
+        ]
+        wait = "" if part.for_ is None else f" for {length(part.for_)}"
+        return Finding(
+            says=f"{event(part.after.did, part.after.where)}, and then no "
+            f"{event(part.without.did, part.without.where)}{wait}{within(kept)}",
+            found=f"waiting since {moment(waiting[-1][0])}" if waiting else "nothing is waiting",
+            figure=waiting[-1][0] if waiting else None,
+            lacks=None if waiting else f"one more {event(part.after.did, part.after.where)}",
+            distance=HALF if waiting else NOTHING,
+            counted={after: waiting},
+        )
+
+    return leaf(key, spans, {after: part.within, without: part.within}, describe=describe)
 
 
 def abandoned(starts: Sequence[Entry], ends: Sequence[Entry], waits: Window, start: int) -> Spans:

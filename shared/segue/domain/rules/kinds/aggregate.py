@@ -7,14 +7,26 @@ from pydantic import Field, model_validator
 
 from segue.domain.rules.evidence import Keep, Window, content_key
 from segue.domain.rules.figures import FIGURES, steps, where_true
+from segue.domain.rules.finding import Finding, counting, first_to_leave, lacking, share
 from segue.domain.rules.intervals import Spans, union
 from segue.domain.rules.kinds.did import needed
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
 from segue.domain.rules.model import FigureIs, Model, Path, Refused, Text, Where, Windowed
-from segue.domain.rules.operators import COUNTING, is_number, matcher, operation
+from segue.domain.rules.operators import COUNTING, MISSING, is_number, matcher, operation
+from segue.domain.rules.wording import comparison, event, group_of, number, shown, within
 
 READS = {"latest": "whole", "first": "whole", "distinct": "value"}
 
+
+PHRASES = {
+    "sum": "the sum of `{}`",
+    "avg": "the average `{}`",
+    "min": "the least `{}`",
+    "max": "the greatest `{}`",
+    "distinct": "the number of different `{}`",
+    "latest": "the latest `{}`",
+    "first": "the first `{}`",
+}
 
 FIGURE_FUNCTIONS = ("sum", "avg", "min", "max", "distinct", "latest", "first")
 
@@ -51,6 +63,11 @@ class Figure(Windowed):
     def function(self) -> tuple[str, str]:
         """The function's name and the property it reads."""
         return next((name, getattr(self, name)) for name in FIGURE_FUNCTIONS if getattr(self, name) is not None)
+
+    @property
+    def in_words(self) -> str:
+        name, path = self.function
+        return f"{PHRASES[name].format(path)} of {event(self.of, self.where)}"
 
 
 class AggregateOf(Figure):
@@ -91,7 +108,42 @@ def compile_aggregate(definition: AggregateOf, measurements: Measurements, windo
             )
         )
 
-    return leaf(content_key([key, definition.is_, name, window.content]), spans, {key: window.far}, cost=4)
+    def describe(view: View) -> Finding:
+        return _described(definition, key, window, view)
+
+    content = content_key([key, definition.is_, name, window.content])
+    return leaf(content, spans, {key: window.far}, cost=4, describe=describe)
+
+
+def _described(definition: AggregateOf, key: str, window: Window, view: View) -> Finding:
+    """The figure, of the group that comes nearest."""
+    name, path = definition.function
+    per = "" if definition.per is None else f" for one `{definition.per}`"
+    says = f"{definition.in_words} {comparison(definition.is_)}{per}{within(window)}"
+    test = matcher(definition.is_)
+    totals, groups = view.totals.get(key, {}), grouped(view.entries(key))
+    by_group = {group or None for group in [*groups, *totals]} if definition.per is not None else set()
+    found: list[Finding] = []
+    for group in by_group or {None}:
+        entries = groups.get(group, ())
+        _, value, events = steps(entries, totals.get(group or ""), window, FIGURES[name], view.start)[0]
+        passes = test(value, {}) and (definition.per is None or events > 0)
+        figure = None if value is MISSING else value
+        grows = name in ("distinct", "sum") and not passes
+        lack = lacking(definition.is_, figure, whole=name == "distinct") if grows else None
+        inside = "" if group is None else f" in {group_of(group)}"
+        counted = counting(entries, window, view.start)
+        found.append(Finding(
+            says=says,
+            found=("nothing" if figure is None else shown(figure)) + inside,
+            figure=figure,
+            wanted=definition.is_,
+            lacks=None if lack is None else f"{number(lack)} more `{path}`{inside}",
+            distance=0 if passes else share(lack, figure),
+            before=None if passes else first_to_leave(counted, window),
+            counted={key: counted},
+        ))  # fmt: skip
+    return min(found, key=lambda each: each.distance)
 
 
 def compile_leaf(definition: Aggregate, measurements: Measurements) -> Node:

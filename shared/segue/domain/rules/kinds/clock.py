@@ -10,12 +10,15 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from segue.domain.event import Json
+from segue.domain.rules.courses import value_at_start
 from segue.domain.rules.evidence import content_key
+from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.local_time import first_instant, local, shown, zone
-from segue.domain.rules.measurements import Measurements, Node, View, leaf
+from segue.domain.rules.measurements import Measurements, Node, View, leaf, said_last
 from segue.domain.rules.model import Duration, Model, Path, Refused, TimeZone
-from segue.domain.rules.operators import split, value_at
+from segue.domain.rules.operators import MISSING, split, value_at
+from segue.domain.rules.wording import length, quoted
 from segue.domain.time import instant
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -94,18 +97,26 @@ def compile_time(definition: TimeIs, _measurements: Measurements) -> Node:
     part = definition.time
     tz = zone(part.tz)
     begin, end = (time_of_day.fromisoformat(text) for text in (part.from_, part.until))
-    days = {WEEKDAYS.index(day) for day in part.days}
+    days_of_week = {WEEKDAYS.index(day) for day in part.days}
 
     def holds(clock: datetime) -> bool:
         now, day = clock.time(), clock.weekday()
         if begin < end:
-            return begin <= now < end and day in days
-        return (now >= begin and day in days) or (now < end and (day - 1) % 7 in days)
+            return begin <= now < end and day in days_of_week
+        return (now >= begin and day in days_of_week) or (now < end and (day - 1) % 7 in days_of_week)
 
     def spans(view: View) -> Spans:
         return union(shown(view.start, view.horizon, tz, (begin, end), holds))
 
-    return leaf(content_key(["time", part.model_dump()]), spans, {}, recurs=True)
+    days = "" if len(days_of_week) == len(WEEKDAYS) else f" on {', '.join(part.days)}"
+    hours = "" if part.from_ == part.until else f" from {part.from_} until {part.until}"
+
+    def describe(view: View) -> Finding:
+        shows = local(view.start, tz)
+        found = f"the clocks show {WEEKDAYS[shows.weekday()]} {shows:%H:%M}"
+        return Finding(says=f"the time in {part.tz}{hours}{days}", found=found, figure=shows.isoformat())
+
+    return leaf(content_key(["time", part.model_dump()]), spans, {}, recurs=True, describe=describe)
 
 
 def compile_date(definition: DateIs, measurements: Measurements) -> Node:
@@ -131,8 +142,26 @@ def _date_node(definition: DateIs, measurements: Measurements, around: Callable[
             for span in clipped(around(value_at({path[0]: value}, path), view), since, until)
         )
 
+    def describe(view: View) -> Finding:
+        value = value_at({path[0]: value_at_start(reading.course(view))}, path)
+        return Finding(
+            says=f"the date in the trait `{definition.date}` {_test_in_words(definition.is_)}",
+            found="missing" if value is MISSING else quoted(value),
+            figure=None if value is MISSING else value,
+            wanted=definition.is_.model_dump(exclude_none=True),
+            counted=said_last(reading, view),
+        )
+
     content = content_key(["date", reading.key, definition.date, definition.is_.model_dump()])
-    return leaf(content, spans, reading.reads, recurs=definition.is_.anniversary is not None)
+    return leaf(content, spans, reading.reads, recurs=definition.is_.anniversary is not None, describe=describe)
+
+
+def _test_in_words(test: DateTest) -> str:
+    if test.within_last is not None:
+        return f"in the last {length(test.within_last)}"
+    if test.within_next is not None:
+        return f"in the next {length(test.within_next)}"
+    return f"its anniversary in {test.tz}" if test.anniversary else f"more than {length(test.more_than_ago or 1)} ago"
 
 
 def _around(test: DateTest, value: Json) -> Spans:

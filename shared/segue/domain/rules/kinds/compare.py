@@ -9,13 +9,24 @@ from pydantic import Tag
 
 from segue.domain.rules.evidence import content_key
 from segue.domain.rules.figures import FIGURES, Step, steps, where_true
+from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.kinds.aggregate import Figure, measured
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
 from segue.domain.rules.model import Model, Number, Text, Where, Windowed, tag, told_by
 from segue.domain.rules.operators import is_number
+from segue.domain.rules.wording import event, shown, within
 
 ORDERS = {name: getattr(operator, name) for name in ("eq", "ne", "gt", "ge", "lt", "le")}
+
+PHRASES = {
+    "eq": "as much as",
+    "ne": "not as much as",
+    "gt": "more than",
+    "ge": "at least",
+    "lt": "less than",
+    "le": "at most",
+}
 
 
 class CountOf(Windowed):
@@ -74,7 +85,23 @@ def compile_compare(definition: Compare, measurements: Measurements) -> Node:
         return where_true(_side_by_side(left(view), right(view)), compares)
 
     key = content_key(["compare", left_key, right_key, part.op, part.factor])
-    return leaf(key, spans, left_reads | right_reads, cost=8)
+    as_often = "" if part.factor == 1 else f"{part.factor} times "
+    says = f"{_named(part.left)} {PHRASES[part.op]} {as_often}{_named(part.right)}"
+
+    def describe(view: View) -> Finding:
+        sides = [side(view)[0][1] for side in (left, right)]
+        figures = [value if is_number(value) else None for value in sides]
+        found = " against ".join("nothing" if figure is None else shown(figure) for figure in figures)
+        return Finding(says=says, found=found, figure=figures, wanted={part.op: part.factor})
+
+    return leaf(key, spans, left_reads | right_reads, cost=8, describe=describe)
+
+
+def _named(side: CountOf | FigureOf) -> str:
+    if isinstance(side, CountOf):
+        return event(side.did, side.where) + within(window_of(side))
+    figure = side.aggregate
+    return figure.in_words + within(window_of(figure))
 
 
 def _figure(

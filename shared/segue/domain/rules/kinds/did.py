@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from segue.domain.rules.evidence import Entry, Window, content_key
+from segue.domain.rules.finding import Finding, counting, first_to_leave, lacking, share
 from segue.domain.rules.intervals import FOREVER, Spans, holding, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf, window_of
 from segue.domain.rules.model import Count, Path, Text, Where, Windowed
 from segue.domain.rules.operators import matcher, operation
+from segue.domain.rules.wording import event, group_of, number, times, within
 
 
 class Did(Windowed):
@@ -44,7 +46,34 @@ def compile_did(definition: Did, measurements: Measurements, window: Window | No
             for span in counted(group, window, lambda count: count > 0 and holds(count), view.start)
         )
 
-    return leaf(content_key([key, definition.count, window.content]), spans, {key: window.far})
+    def describe(view: View) -> Finding:
+        return _described(definition, key, window, most, view)
+
+    return leaf(content_key([key, definition.count, window.content]), spans, {key: window.far}, describe=describe)
+
+
+def _described(definition: Did, key: str, window: Window, most: int, view: View) -> Finding:
+    """The count, of the group that comes nearest."""
+    per = "" if definition.per is None else f" for one `{definition.per}`"
+    says = event(definition.did, definition.where) + f" {times(definition.count)}{per}{within(window)}"
+    test = matcher(definition.count)
+    found: list[Finding] = []
+    for group, entries in (grouped(counting(view.entries(key), window, view.start)) or {None: []}).items():
+        count = len(entries)
+        passes = test(count, {}) and (definition.per is None or count > 0)
+        lack = None if passes else lacking(definition.count, count, whole=True)
+        inside = "" if group is None else f" in {group_of(group)}"
+        found.append(Finding(
+            says=says,
+            found=f"{count}{' or more' if count >= most > 1 else ''}{inside}",
+            figure=count,
+            wanted=definition.count,
+            lacks=None if lack is None else f"{number(lack)} more {event(definition.did, definition.where)}{inside}",
+            distance=0 if passes else share(lack, count),
+            before=None if passes else first_to_leave(entries, window),
+            counted={key: entries},
+        ))  # fmt: skip
+    return min(found, key=lambda each: each.distance)
 
 
 def of_counts(count: dict[str, Any], most: int) -> Callable[[int], bool]:

@@ -1,9 +1,11 @@
 """`first_time`: the first event that ever passed `where` lies in the window."""
 
 from segue.domain.rules.evidence import Seen, Window, as_seen, content_key
+from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.measurements import Measurements, Node, View, leaf, window_of
 from segue.domain.rules.model import Text, Where, Windowed
+from segue.domain.rules.wording import event, moment, within
 
 
 class FirstTime(Windowed):
@@ -30,4 +32,15 @@ def compile_first_time(definition: FirstTime, measurements: Measurements) -> Nod
 
         return as_seen(entries, view.start, truth)
 
-    return leaf(content_key(["first_time", key, window.content]), spans, {key: None})
+    def describe(view: View) -> Finding:
+        entries = view.entries(key)[:1]
+        name = event(definition.first_time, definition.where)
+        return Finding(
+            says=f"the first {name}{within(window)}",
+            found=f"the first was at {moment(entries[0][0])}" if entries else "there was none yet",
+            figure=entries[0][0] if entries else None,
+            lacks=None if entries else f"one {name}",
+            counted={key: entries},
+        )
+
+    return leaf(content_key(["first_time", key, window.content]), spans, {key: None}, describe=describe)

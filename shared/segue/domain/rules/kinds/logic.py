@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from segue.domain.rules.intervals import Spans, at_least, complement, intersection, union
+from segue.domain.rules.finding import Finding
+from segue.domain.rules.intervals import Spans, at_least, complement, contains, intersection, union
 from segue.domain.rules.measurements import Measurements, Node, View
 from segue.domain.rules.model import Model, Refused
+from segue.domain.rules.wording import number
 
 if TYPE_CHECKING:
     Condition = Any  # at run time `definition.py` says what it is, for it knows every kind
@@ -64,34 +66,42 @@ class InSegment(Model):
 
 
 def compile_all(condition: All, measurements: Measurements) -> Node:
-    return every(measurements.nodes(condition.all, "all"))
+    return every(measurements.nodes(condition.all, "all"), "all of")
 
 
 def compile_any(condition: Any_, measurements: Measurements) -> Node:
     nodes = measurements.nodes(condition.any, "any")
-    return _over(nodes, lambda _view, parts: union(span for part in parts for span in part))
+    return _over(nodes, "at least one of", lambda _view, parts: union(span for part in parts for span in part))
 
 
 def compile_none(condition: None_, measurements: Measurements) -> Node:
-    return _none(measurements.nodes(condition.none, "none"))
+    return _none(measurements.nodes(condition.none, "none"), "none of")
 
 
 def compile_not(condition: Not, measurements: Measurements) -> Node:
-    return _none([measurements.node(condition.not_, "not")])
+    return _none([measurements.node(condition.not_, "not")], "not")
 
 
 def compile_at_least(condition: AtLeast, measurements: Measurements) -> Node:
     count = condition.at_least.count
     nodes = measurements.nodes(condition.at_least.of, "at_least.of")
-    return _over(nodes, lambda _view, parts: at_least(count, parts))
+    return _over(nodes, f"at least {number(count)} of", lambda _view, parts: at_least(count, parts))
 
 
 def compile_segment(condition: InSegment, _measurements: Measurements) -> Node:
     name = condition.segment
-    return Node(lambda view: list(view.memberships[name]), refers=frozenset({name}))
+    return Node(
+        lambda view: list(view.memberships[name]),
+        refers=frozenset({name}),
+        describe=lambda view: _in_segment(name, contains(view.memberships[name], view.start)),
+    )
 
 
-def every(nodes: Sequence[Node]) -> Node:
+def _in_segment(name: str, member: bool) -> Finding:
+    return Finding(says=f"in the segment `{name}`", found="is" if member else "is not", figure=member)
+
+
+def every(nodes: Sequence[Node], says: str) -> Node:
     """True where all of them are: the cheaper ones are asked first, and the rest only while something is left."""
     cheapest_first = sorted(nodes, key=lambda node: node.cost)
 
@@ -103,18 +113,22 @@ def every(nodes: Sequence[Node]) -> Node:
             found = intersection(found, node.spans(view))
         return found
 
-    return replace(_over(nodes, lambda _view, _parts: []), spans=spans)
+    return replace(_over(nodes, says, lambda _view, _parts: []), spans=spans)
 
 
-def _none(nodes: Sequence[Node]) -> Node:
-    return _over(nodes, lambda view, parts: complement(union(span for part in parts for span in part), view.start))
+def _none(nodes: Sequence[Node], says: str) -> Node:
+    return _over(
+        nodes, says, lambda view, parts: complement(union(span for part in parts for span in part), view.start)
+    )
 
 
-def _over(nodes: Sequence[Node], combine: Callable[[View, list[Spans]], Spans]) -> Node:
+def _over(nodes: Sequence[Node], says: str, combine: Callable[[View, list[Spans]], Spans]) -> Node:
     return Node(
         lambda view: combine(view, [node.spans(view) for node in nodes]),
         frozenset().union(*(node.reads for node in nodes)),
         frozenset().union(*(node.refers for node in nodes)),
         any(node.recurs for node in nodes),
         sum(node.cost for node in nodes),
+        parts=tuple(nodes),
+        describe=lambda _view: Finding(says=says),
     )

@@ -1,7 +1,7 @@
 """`list`, `consent`, `sample` and `geo`: what is said of the visitor rather than of what they did."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -9,15 +9,18 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from segue.domain.event import Event, Json
 from segue.domain.rules.evidence import Entry, Seen, as_seen, content_key, order, over_time
+from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import FOREVER, Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import Model, Refused, Text
 from segue.domain.rules.operators import is_number, text
+from segue.domain.rules.wording import quoted
 
 CONSENT_CHANGED = "Segment Consent Preference Updated"
 EARTH_RADIUS_KM = 6_371.008_8
 
 BUCKETS = 10_000
+PLACES = ("country", "region", "city")
 
 
 class InList(Model):
@@ -96,7 +99,12 @@ def compile_list(definition: InList, measurements: Measurements) -> Node:
     def spans(view: View) -> Spans:
         return [(view.start, FOREVER)] if any(entry[3] in members for entry in view.entries(key)) else []
 
-    return leaf(content_key(["list", definition.list]), spans, {key: None})
+    def describe(view: View) -> Finding:
+        listed = [entry for entry in view.entries(key) if entry[3] in members]
+        found = "some identifier is" if listed else "no identifier is"
+        return Finding(says=f"on the list `{definition.list}`", found=found, figure=bool(listed), counted={key: listed})
+
+    return leaf(content_key(["list", definition.list]), spans, {key: None}, describe=describe)
 
 
 def compile_consent(definition: ConsentTo, measurements: Measurements) -> Node:
@@ -107,10 +115,17 @@ def consent(purpose: str, measurements: Measurements) -> Node:
     """When a purpose is granted: the newest change wins; unsaid is what the catalogue says of the purpose."""
     unsaid = purpose in measurements.granted_unsaid
     key = measurements.taken(f"consent:{purpose}", CONSENT_CHANGED, lambda event: consent_changes(event, purpose))
+
+    def describe(view: View) -> Finding:
+        newest, said = _newest(view, key)
+        found = {None: "nothing was said", True: "it was granted", False: "it was refused"}[said]
+        return Finding(says=f"consent to `{purpose}`", found=found, figure=said, counted={key: newest})
+
     return leaf(
         content_key(["consent", purpose, unsaid]),
         lambda view: _newest_spans(view, key, lambda said: unsaid if said is None else said is True),
         {key: None},
+        describe=describe,
     )
 
 
@@ -134,17 +149,46 @@ def compile_sample(definition: Sample, measurements: Measurements) -> Node:
 
         return as_seen([*view.entries(anonymous), *view.entries(user)], view.start, truth)
 
-    return leaf(content_key(["sample", part.percent, part.seed]), spans, {anonymous: None, user: None})
+    def describe(view: View) -> Finding:
+        entry = _first(view.entries(anonymous)) or _first(view.entries(user))
+        drawn = None if entry is None else bucket(part.seed, entry[3][2]) * 100 / BUCKETS
+        return Finding(
+            says=f"in the {part.percent:g} % of visitors drawn with `{part.seed}`",
+            found="no identifier is known" if drawn is None else f"drawn {drawn:.2f} %",
+            figure=drawn,
+            wanted={"lt": part.percent},
+        )
+
+    content = content_key(["sample", part.percent, part.seed])
+    return leaf(content, spans, {anonymous: None, user: None}, describe=describe)
 
 
 def compile_geo(definition: Geo, measurements: Measurements) -> Node:
     part = definition.geo
     key = measurements.taken("location", None, location)
+    names = [f"{name} {' or '.join(map(quoted, named))}" for name in PLACES if (named := getattr(part, name))]
+    if part.near is not None:
+        names.append(f"within {part.near.km:g} km of {part.near.lat:g}, {part.near.lon:g}")
+
+    def describe(view: View) -> Finding:
+        newest, place = _newest(view, key)
+        says = f"in {' and '.join(names)}"
+        return Finding(
+            says=says, found=quoted(place) if place else "no place is known", figure=place, counted={key: newest}
+        )
+
     return leaf(
         content_key(["geo", part.model_dump()]),
         lambda view: _newest_spans(view, key, lambda found: isinstance(found, dict) and is_there(part, found)),
         {key: None},
+        describe=describe,
     )
+
+
+def _newest(view: View, key: str) -> tuple[Sequence[Entry], Any]:
+    """What was said last, None for nothing yet, and the entry that says so."""
+    entries = sorted(view.entries(key), key=order)[-1:]
+    return entries, entries[0][3][2] if entries else None
 
 
 def _newest_spans(view: View, key: str, holds: Callable[[Json], bool]) -> Spans:
@@ -195,7 +239,7 @@ def location(event: Event) -> list[Any]:
 
 def is_there(part: GeoOf, found: Mapping[str, Json]) -> bool:
     """Whether a location is in one of the places named, in every respect that is named."""
-    for name in ("country", "region", "city"):
+    for name in PLACES:
         names = getattr(part, name)
         value = found.get(name)
         if names and not (isinstance(value, str) and text(value) in names):

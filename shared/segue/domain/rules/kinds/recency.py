@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pydantic import model_validator
 
 from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
+from segue.domain.rules.finding import HALF, NOTHING, Finding, counting
 from segue.domain.rules.intervals import Spans, complement, intersection, union
 from segue.domain.rules.kinds.did import counted
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import Duration, Model, Refused, Text, Where
+from segue.domain.rules.wording import event, length, moment, within
 
 
 class Stopped(Model):
@@ -55,7 +57,23 @@ def compile_stopped(definition: Stopped, measurements: Measurements) -> Node:
         some = counted(entries, before, bool, view.start)
         return intersection(some, complement(counted(entries, lately, bool, view.start), view.start))
 
-    return leaf(content_key(["stopped", key, before.content]), spans, {key: before.far})
+    def describe(view: View) -> Finding:
+        name = event(definition.stopped, definition.where)
+        said = f"{name}{within(before)}, and not since"
+        return _of_the_latest(said, name, key, counting(view.entries(key), Window(far=definition.earlier), view.start))
+
+    return leaf(content_key(["stopped", key, before.content]), spans, {key: before.far}, describe=describe)
+
+
+def _of_the_latest(says: str, name: str, key: str, entries: Sequence[Entry]) -> Finding:
+    return Finding(
+        says=says,
+        found=f"the latest was at {moment(entries[-1][0])}" if entries else "there was none",
+        figure=entries[-1][0] if entries else None,
+        lacks=None if entries else f"one {name}",
+        distance=HALF if entries else NOTHING,
+        counted={key: entries[-1:]},
+    )
 
 
 def compile_restarted(definition: Restarted, measurements: Measurements) -> Node:
@@ -72,7 +90,13 @@ def compile_restarted(definition: Restarted, measurements: Measurements) -> Node
 
         return as_seen(entries, view.start, truth)
 
-    return leaf(content_key(["restarted", key, definition.gap, definition.recent]), spans, {key: None})
+    def describe(view: View) -> Finding:
+        name = event(definition.restarted, definition.where)
+        said = f"{name}{within(window)}, {length(definition.gap)} or more after the one before"
+        return _of_the_latest(said, name, key, view.entries(key))
+
+    content = content_key(["restarted", key, definition.gap, definition.recent])
+    return leaf(content, spans, {key: None}, describe=describe)
 
 
 def returns(entries: Sequence[Entry], gap: int) -> list[int]:

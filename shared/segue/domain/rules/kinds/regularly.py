@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 
 from segue.domain.rules.evidence import CalendarWindow, Entry, as_seen, content_key
+from segue.domain.rules.finding import Finding, counting, share
 from segue.domain.rules.intervals import Spans, holding
 from segue.domain.rules.local_time import Period, first_instant, period_after, period_start, today, zone
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import MAX_COUNT, Model, Refused, Text, TimeZone, Where
+from segue.domain.rules.wording import event
 
 
 class Regularly(Model):
@@ -47,7 +49,24 @@ def compile_regularly(definition: Regularly, measurements: Measurements) -> Node
         return as_seen(entries, view.start, lambda seen: regular(definition, list(filter(seen, entries)), tz))
 
     content = ["regularly", key, definition.times, definition.in_, window.content]
-    return leaf(content_key(content), spans, {key: window.far}, cost=8)
+    often = f" {definition.times} times each" if definition.times > 1 else ""
+    said = event(definition.regularly, definition.where) + often
+    said += f" in {definition.in_} of the last {definition.last} {definition.period}s of {definition.tz}"
+
+    def describe(view: View) -> Finding:
+        entries = counting(view.entries(key), window, view.start)
+        starts = [period_start(today(entry[0], tz), definition.period) for entry in entries]
+        enough = sum(starts.count(start) >= definition.times for start in set(starts))
+        return Finding(
+            says=said,
+            found=f"in {enough}",
+            figure=enough,
+            wanted={"ge": definition.in_},
+            distance=share(max(0, definition.in_ - enough), enough),
+            counted={key: entries},
+        )
+
+    return leaf(content_key(content), spans, {key: window.far}, cost=8, describe=describe)
 
 
 def regular(definition: Regularly, entries: list[Entry], tz: ZoneInfo) -> Spans:

@@ -11,9 +11,11 @@ from segue.domain.rules import courses, decay
 from segue.domain.rules.courses import Course, Number
 from segue.domain.rules.evidence import Window, content_key
 from segue.domain.rules.figures import from_micro, micro
+from segue.domain.rules.finding import Finding, lacking, share
 from segue.domain.rules.measurements import Measurements, Node, Reading, View, leaf
 from segue.domain.rules.model import Duration, FigureIs, Model, Refused, Selector
-from segue.domain.rules.operators import matcher, numbers
+from segue.domain.rules.operators import MISSING, matcher, numbers
+from segue.domain.rules.wording import comparison, shown
 
 
 def _points(value: Number) -> Number:
@@ -70,11 +72,26 @@ def compile_score(definition: ScoreIs, measurements: Measurements) -> Node:
     """Raises Invalid if there is no such score."""
     reading = measurements.score(definition.score)
     test, beside = matcher(definition.is_), numbers(definition.is_)
+
+    def describe(view: View) -> Finding:
+        points = courses.value_at_start(reading.course(view))
+        figure = None if points is MISSING else points
+        lack = None if test(points, {}) else lacking(definition.is_, figure)
+        return Finding(
+            says=f"the score `{definition.score}` {comparison(definition.is_)}",
+            found="nothing" if figure is None else shown(figure),
+            figure=figure,
+            wanted=definition.is_,
+            lacks=None if lack is None else f"{shown(lack)} more points",
+            distance=share(lack, figure),
+        )
+
     return leaf(
         content_key(["score", reading.key, definition.is_]),
         lambda view: courses.where(reading.course(view), lambda value: test(value, {}), beside),
         reading.reads,
         cost=4,
+        describe=describe,
     )
 
 

@@ -11,9 +11,11 @@ from typing import TypeAlias
 from pydantic import Field, model_validator
 
 from segue.domain.rules.evidence import Entry, Seen, Window, as_seen, content_key
-from segue.domain.rules.intervals import Spans, union
+from segue.domain.rules.finding import Finding, counting, share
+from segue.domain.rules.intervals import FOREVER, Spans, union
 from segue.domain.rules.measurements import Measurements, Node, View, grouped, leaf
 from segue.domain.rules.model import AnySelector, Duration, Model, Path, Refused, Selector
+from segue.domain.rules.wording import event, within
 
 Instants: TypeAlias = list[int]
 
@@ -78,8 +80,44 @@ def compile_sequence(definition: SequenceLeaf, measurements: Measurements) -> No
 
         return as_seen([entry for key in keys for entry in view.entries(key)], view.start, truth)
 
+    names = [event(step.did, step.where) for step in part.steps]
+
+    def describe(view: View) -> Finding:
+        """How many of the steps, from the first on, have been taken and can still be followed by the next."""
+        at = view.start
+        lately = {key: counting(view.entries(key), window, at) for key in keys}
+        taken = [grouped(lately[key or ""]) for key in steps]
+        between = [_instants(view.entries(key)) if key else [] for key in betweens]
+        outside = _instants(view.entries(whole)) if whole else []
+
+        def open_until(count: int) -> int:
+            """How long the chains of so many steps stay of use, at most; not beyond `at` if none is."""
+            found = chains(part, taken[:count], between, outside)
+            if count == len(steps):
+                return FOREVER if any(found) else at
+            gap = part.steps[count].gap or FOREVER
+            followed = (
+                min(window.active((begins, begins, None, None))[1], last + gap)
+                for last, begins in found
+                if _before(between[count], at + 1) <= last and _before(outside, at + 1) <= begins
+            )
+            return max(followed, default=at)
+
+        reached = next((count for count in range(len(steps), 0, -1) if open_until(count) > at), 0)
+        before = open_until(reached) if reached else FOREVER
+        return Finding(
+            says=", then ".join(names) + within(window),
+            found=f"{reached} of {len(steps)} steps",
+            figure=reached,
+            wanted={"ge": len(steps)},
+            lacks=", then ".join(names[reached:]) or None,
+            distance=share(len(steps) - reached, reached),
+            before=before if before < FOREVER else None,
+            counted={key: lately[key] for key in steps if key},
+        )
+
     key = content_key(["sequence", steps, betweens, whole, part.within, [step.gap for step in part.steps]])
-    return leaf(key, spans, dict.fromkeys(keys, part.within), cost=8)
+    return leaf(key, spans, dict.fromkeys(keys, part.within), cost=8, describe=describe)
 
 
 def chains(

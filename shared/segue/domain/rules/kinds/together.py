@@ -1,5 +1,6 @@
 """`together`: several leaves hold, unordered, all within one window."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field, Tag, model_validator
@@ -10,6 +11,7 @@ from segue.domain.rules.kinds.did import Did, compile_did
 from segue.domain.rules.kinds.logic import every
 from segue.domain.rules.measurements import Measurements, Node
 from segue.domain.rules.model import Duration, Model, Refused, tag, told_by
+from segue.domain.rules.wording import within
 
 Leaf = Annotated[
     Annotated[Did, Tag(tag("did"))] | Annotated[Aggregate, Tag(tag("aggregate"))], told_by("did", "aggregate")
@@ -38,9 +40,10 @@ class Together(Model):
 
 def compile_together(definition: Together, measurements: Measurements) -> Node:
     window = Window(far=definition.together.within)
-    return every([
-        compile_did(part, measurements, window)
+    parts = [
+        replace(compile_did(part, measurements, window), kind="did")
         if isinstance(part, Did)
-        else compile_aggregate(part.aggregate, measurements, window)
+        else replace(compile_aggregate(part.aggregate, measurements, window), kind="aggregate")
         for part in definition.together.of
-    ])  # fmt: skip
+    ]
+    return every(parts, f"together{within(window)}, all of")

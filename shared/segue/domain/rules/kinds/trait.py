@@ -7,10 +7,11 @@ from pydantic import Field
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.rules.courses import Number, Value, moves, side_by_side
+from segue.domain.rules.courses import Number, Value, moves, side_by_side, value_at_start
 from segue.domain.rules.evidence import content_key
+from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import FOREVER, Spans, union
-from segue.domain.rules.measurements import Measurements, Node, View, all_reads, leaf
+from segue.domain.rules.measurements import Measurements, Node, View, all_reads, leaf, said_last
 from segue.domain.rules.model import Is, Model, Path
 from segue.domain.rules.operators import (
     MISSING,
@@ -23,6 +24,7 @@ from segue.domain.rules.operators import (
     value_at,
     with_durations,
 )
+from segue.domain.rules.wording import comparison, left, quoted
 
 
 class TraitIs(Model):
@@ -68,8 +70,21 @@ def compile_trait(definition: TraitIs, measurements: Measurements) -> Node:
                     found.append((begins, ends_))
         return union(found)
 
+    def describe(view: View) -> Finding:
+        reading = readings[path[0]]
+        value = value_at({path[0]: value_at_start(reading.course(view))}, path)
+        figure = None if value is MISSING else value
+        shown = left(int(figure)) if reading.measures_time and isinstance(figure, int | float) else quoted(figure)
+        return Finding(
+            says=f"the trait `{definition.trait}` {comparison(definition.is_)}",
+            found="missing" if figure is None else shown,
+            figure=figure,
+            wanted=definition.is_,
+            counted=said_last(reading, view),
+        )
+
     content = ["trait", definition.trait, is_, [reading.key for reading in readings.values()]]
-    return leaf(content_key(content), spans, all_reads(readings.values()))
+    return leaf(content_key(content), spans, all_reads(readings.values()), describe=describe)
 
 
 def in_time(is_: dict[str, Json]) -> dict[str, Json]:
