@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from segue.domain import rules
 from segue.domain.event import Event
@@ -197,6 +198,22 @@ def test_merging_with_nothing_changes_no_answer(catalog: Catalog, history: list[
         assert engine.timeline(merged, state.instant) == engine.timeline(state, state.instant)
         assert merged.frozen == state.frozen
         assert merged.counts == state.counts
+
+
+@pytest.mark.parametrize("first", [0, 2 * HOUR])
+def test_of_a_message_that_both_have_the_one_received_first_is_what_memory_saw(first: int) -> None:
+    """
+    A      occurred at 0: within 4 ms, remembered for 25 h
+    here   received at once: it was seen in its window
+    there  received 2 h later, as a copy: by then its window was over for good
+    """
+    program = rules.compile({"it": {"name": "It", "when": {"did": "A", "within": "4ms"}, "stays": "25h"}})
+    a, b = (
+        rules.fold(program, rules.empty(), [replace(happened(0, START), received_at=START + delay)])
+        for delay in (first, 2 * HOUR - first)
+    )
+    merged = rules.merge(program, a, b)
+    assert members(rules.timeline(program, merged, START + 25 * HOUR + 3), START + 25 * HOUR + 3) == {"it"}
 
 
 # What is told, drawn
