@@ -68,8 +68,10 @@ def read(path: Path) -> YamlFile:
     if _OTHER_YAML.search(text):
         raise Broken([Problem(whole, "", "expected YAML 1.2, found another version's directive")])
     try:
-        value = _yaml().load(text)
-        places = {written(steps): Place(path, line) for steps, line in _lines(_yaml().compose(text), ())}
+        yaml = _yaml()
+        node = yaml.compose(text)
+        places = {written(steps): Place(path, line) for steps, line in _lines(node, ())}
+        value = yaml.constructor.construct_document(node) if node else None
     except YAMLError as error:
         raise Broken([Problem(Place(path, _line(error, text)), "", _message(error))]) from None
     except RecursionError:
