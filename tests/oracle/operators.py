@@ -53,7 +53,9 @@ def ordered(by: Callable[[Any], Any], *signs: int) -> Comparison:
 
 
 def equal(value: Any, literal: Literal) -> bool:
-    """Whether both are the same value of the same type."""
+    """Whether both are the same value of the same type; an object or an array equals nothing."""
+    if isinstance(value, dict | list) or isinstance(literal, dict | list):
+        return False
     order = sign(value, literal)
     return identity(value) == identity(literal) if order is None else order == 0
 
