@@ -66,7 +66,7 @@ async def embedded(
     async with AsyncExitStack() as stack:
         opened = EmbeddedPlatform.open(data, clock, [*_subscriptions()])
         stack.push_async_callback(opened.close)
-        settings = _settings(data, environment)
+        settings = settings_of(data, environment)
         http = WebHttp(allow_private=settings.allow_private_destinations)
         stack.push_async_callback(http.close)
         ports = Ports(
@@ -146,7 +146,7 @@ def _subscriptions() -> Iterator[Subscription]:
         )
 
 
-def _settings(data: Path, environment: Mapping[str, str]) -> Settings:
+def settings_of(data: Path, environment: Mapping[str, str]) -> Settings:
     """The environment's settings, with the laptop's where it says nothing: webhooks may go to the laptop itself."""
     laptop = {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true", "SEGUE_PROFILE_SECRET": _profile_secret(data)}
     return Settings.from_environment({**laptop, **environment, "SEGUE_PLATFORM": "embedded", "SEGUE_DATA": str(data)})

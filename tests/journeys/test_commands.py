@@ -98,6 +98,10 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
         explained = segue("explain", "user_id:1", "completed-buyer", "--url", url)
         as_json = segue("explain", "user_id:1", "completed-buyer", "--json", "--at", "2030-01-01", "--url", url)
         no_segment = segue("explain", "user_id:1", "buyers", "--url", url)
+        at_work = segue("explain", "user_id:1", "new-visitor", "--data", str(tmp_path / "data"))
+    archived = segue(
+        "explain", "user_id:1", "new-visitor", "--data", str(tmp_path / "data"), "--at", "2024-05-01T13:00Z"
+    )
     words = " ".join(replayed.stdout.replace("│", "").split())
     assert replayed.returncode == 0, replayed.stderr
     assert "2 events" in words
@@ -113,6 +117,12 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
     assert explained.stdout.splitlines()[1] == "Nearest: one more `Order Completed`."
     assert '"nearest": {' in as_json.stdout
     assert_fails(no_segment, "there is no segment 'buyers'")
+    assert_fails(at_work, "has this data folder open")
+    assert archived.stdout.splitlines()[0] == (
+        "`new-visitor` at 2024-05-01 13:00:00 UTC: a member since 2024-05-01 12:00:00 UTC, "
+        "until 2024-05-02 12:00:00 UTC if nothing else happens."
+    )
+    assert_fails(segue("explain", "user_id:1", "new-visitor", "--data", str(tmp_path)), "expected the data folder")
 
 
 def test_a_profile_that_is_none_is_named() -> None:
