@@ -1,13 +1,19 @@
 """Hypothesis strategies for what conditions refer to by name: scores, and catalogues and histories around them."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from segue.domain.event import Event
 from tests.strategies import (
     DURATIONS,
     FITTING_TESTS,
+    GROUPS,
+    HOUR,
+    IDENTIFIED,
     SELECTED,
     Choices,
     Condition,
@@ -142,6 +148,60 @@ def computed_scenes(draw: st.DrawFn) -> Scene:
     leaf = partial(computed_is, traits)
     catalog = catalog_of(choices, (leaf, leaf, leaf, leaf, trait))
     return Scene(catalog, draw(histories()), {"computed": traits})
+
+
+# Sessions
+
+GAPS: Final = (3, 2, 4, 5, 1, 6, HOUR, 2 * HOUR)
+PLACES: Final = ("campaign.source", "campaign", "entry_page", "referrer", "device.type", "country", "locale")
+SAYINGS: Final[Sequence[dict[str, Any]]] = (
+    {},
+    {"campaign": {"source": "x"}},
+    {"campaign": {"source": "y"}, "locale": "y"},
+    {"page": {"path": "x", "referrer": ""}},
+    {"page": {"path": "y", "referrer": "x"}, "device": {"type": "x"}},
+    {"location": {"country": "x"}, "campaign": {}},
+    {"location": {"country": "y"}, "device": None},
+)
+
+
+def session_is(choices: Choices) -> Condition:
+    """Something of a session that compares."""
+    which = choices.one(("this", "this", "last"))
+    field = choices.one(("duration", "events", "duration", "pages", "distinct", "said", "said"))
+    if field == "duration":
+        return {"session": f"{which}.duration", "is": time_test(choices)}
+    narrowed = {"of": choices.one(SELECTED), **where(choices)} if choices.seldom(2) and field != "pages" else {}
+    if field == "distinct":
+        return {"session": f"{which}.distinct.{choices.one(GROUPS)}", **narrowed, "is": count(choices)}
+    if field != "said":
+        return {"session": f"{which}.{field}", **narrowed, "is": choices.made((count, presence))}
+    test = choices.made((lambda one: one.one(("x", "y", "")), presence, lambda one: {"ne": one.one(("x", "y"))}))
+    return {"session": f"{which}.{choices.one(PLACES)}", "is": test}
+
+
+@st.composite
+def visiting(draw: st.DrawFn) -> list[Event]:
+    """A visitor's events that say where they come from."""
+    choices = Choices(draw)
+    said: dict[str, dict[str, Any]] = {}
+    events: list[Event] = []
+    for event in draw(histories()):
+        if event.message_id not in said:
+            name = "Page Viewed" if event.name != IDENTIFIED and choices.seldom(3) else event.name
+            path = {"path": choices.one(("x", "y"))} if choices.seldom() else {}
+            properties = {**event.properties, **path} if name != IDENTIFIED else {}
+            said[event.message_id] = {"name": name, "properties": properties, "context": choices.one(SAYINGS)}
+        events.append(replace(event, **said[event.message_id]))
+    return events
+
+
+@st.composite
+def session_scenes(draw: st.DrawFn) -> Scene:
+    """Segments that ask for sessions."""
+    choices = Choices(draw)
+    catalog = catalog_of(choices, (session_is, session_is, session_is, did))
+    return Scene(catalog, draw(visiting()), {"session_gap": choices.one(GAPS)})
 
 
 @st.composite

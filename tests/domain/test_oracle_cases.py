@@ -17,7 +17,7 @@ from tests.strategies import START, Catalog, Limits, definitions, histories, len
 SMALL = Limits(lateness=6, max_age=25, apart=9, copied_within=12)
 """Limits so near that every millisecond can be asked for."""
 
-OPTIONS = ("lists", "granted_unsaid", "scores", "computed")
+OPTIONS = ("lists", "granted_unsaid", "scores", "computed", "session_gap")
 """What a case may have for its segments to refer to."""
 
 CASES = Path(__file__).parent.parent / "cases"
@@ -41,6 +41,7 @@ class MakesEvaluator(Protocol):
         granted_unsaid: Collection[str] = ...,
         scores: Mapping[str, Any] = ...,
         computed: Mapping[str, Any] = ...,
+        session_gap: int = ...,
     ) -> Evaluator: ...
 
 
@@ -62,7 +63,7 @@ def operator_rows() -> list[Any]:
 
 
 def timelines() -> list[Any]:
-    names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores", "computed")
+    names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores", "computed", "sessions")
     return [pytest.param(case, id=case["says"]) for name in names for case in read(name)["cases"]]
 
 

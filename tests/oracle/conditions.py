@@ -12,6 +12,7 @@ from tests.oracle.operators import passes
 from tests.oracle.person import consents, geo, sample
 from tests.oracle.returns import first_time, regularly, restarted, stopped
 from tests.oracle.scores import score
+from tests.oracle.sessions import session
 from tests.oracle.traits import in_milliseconds, is_time, known_traits
 from tests.oracle.values import duration, elements, identity, is_number, look_up, spread, written
 from tests.oracle.view import Condition, View, in_window, selects
@@ -155,5 +156,6 @@ KINDS: Final[Mapping[str, Callable[[Condition, View], bool]]] = {
     "list": lambda condition, view: condition["list"] in view.listed,
     "consent": lambda condition, view: consents(condition["consent"], view),
     "score": score,
+    "session": session,
     "segment": lambda condition, view: view.in_segment(condition["segment"]),
 }

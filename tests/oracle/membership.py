@@ -16,7 +16,8 @@ from tests.oracle.traits import trait_steps
 from tests.oracle.values import duration, instant, look_up
 from tests.oracle.view import Condition, Terms, View, order
 
-HOUR: Final = 3_600_000
+MINUTE: Final = 60_000
+HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 Definition = Mapping[str, Any]
@@ -38,11 +39,12 @@ class Oracle:
     max_age: int = 30 * DAY
     scores: Mapping[str, Condition] = field(default_factory=dict)
     computed: Mapping[str, Condition] = field(default_factory=dict)
+    session_gap: int = 30 * MINUTE
 
     @cached_property
     def terms(self) -> Terms:
         """What conditions refer to by name."""
-        return Terms(self.scores, self.computed)
+        return Terms(self.scores, self.computed, self.session_gap)
 
     @cached_property
     def reaches(self) -> "Mapping[str, Reach]":
@@ -260,6 +262,7 @@ def reach(definition: Definition, terms: Terms) -> Reach:
     found += [node for condition in [*found] for named in terms.named(condition) for node in nodes(named)]
     spans = {duration(node[name]) for node in found for name in SPANS if name in node}
     spans |= {duration(end) for node in found for end in node.get("ago", ())}
+    spans |= {terms.session_gap for node in found if "session" in node}
     begins = (instant(node["since"]) for node in found if "since" in node)
     return Reach(
         spans=frozenset({0, *spans}),

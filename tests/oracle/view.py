@@ -14,10 +14,11 @@ Condition = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Terms:
-    """What conditions refer to by name."""
+    """What conditions refer to by name, and how long nothing happens once a session is over, in milliseconds."""
 
     scores: Mapping[str, Condition] = field(default_factory=dict)
     computed: Mapping[str, Condition] = field(default_factory=dict)
+    session_gap: int = 1_800_000
 
     def named(self, condition: Condition) -> list[Condition]:
         """The definitions that a condition refers to by name, not counting those that they refer to."""

@@ -27,7 +27,7 @@ from segue.domain.rules.definition import Segment
 from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.model import Duration
 from segue.domain.rules.traits import Computed
-from segue.domain.time import DAY, HOUR, SECOND
+from segue.domain.time import DAY, HOUR, MINUTE, SECOND
 
 DEFAULT_VARIANT = "default"
 """The variant's name in a decision for a slot's default content; no variant of a slot may take it."""
@@ -193,6 +193,8 @@ class Settings(Part):
     """How old an event may be when it comes; older ones are archived only."""
     grace: Annotated[Duration, Field(json_schema_extra={"default": "10s"})] = 10 * SECOND
     """How long announcements wait for stragglers."""
+    session_gap: Annotated[Duration, Field(json_schema_extra={"default": "30m"})] = 30 * MINUTE
+    """How long nothing happens once a session is over."""
     granted_unsaid: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """The purposes that count as granted until a visitor has said something of them."""
 
@@ -221,6 +223,7 @@ class Catalog(Part):
             computed=self.computed,
             lists={id_: list_.members for id_, list_ in self.lists.items()},
             granted_unsaid=self.settings.granted_unsaid,
+            session_gap=self.settings.session_gap,
             lateness=self.settings.lateness,
             max_age=self.settings.max_age,
         )

@@ -26,6 +26,7 @@ from segue.domain.rules.kinds import (
     regularly,
     score,
     sequence,
+    session,
     together,
     trait,
 )
@@ -61,6 +62,7 @@ KINDS: Final[Mapping[str, tuple[type[Model], Callable[[Any, Measurements], Node]
     "consent": (person.ConsentTo, person.compile_consent),
     "sample": (person.Sample, person.compile_sample),
     "geo": (person.Geo, person.compile_geo),
+    "session": (session.SessionIs, session.compile_session),
     "score": (score.ScoreIs, score.compile_score),
 }
 """Every kind of condition, by the key that tells it: what it may say, and how it is compiled."""

@@ -80,7 +80,7 @@ class CalendarWindow(Window):
         return max(entry[0], entry[1]), ends
 
 
-Keep: TypeAlias = Literal["latest", "newest", "oldest", "distinct", "totals", "returns", "decayed"]
+Keep: TypeAlias = Literal["latest", "newest", "oldest", "distinct", "totals", "returns", "decayed", "sessions"]
 """What may be forgotten: see `KEEPERS`."""
 
 

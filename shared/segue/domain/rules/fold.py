@@ -29,6 +29,9 @@ MOST_STEPS = 64
 HORIZON = 32 * DAY
 """How far ahead the truth of what changes for ever is worked out."""
 
+MOST_OF_A_FIGURE = 2
+"""Parts of a payload that is no value."""
+
 LARGEST_STATE = 256 * 1_024
 """Bytes."""
 
@@ -258,4 +261,8 @@ def _from(memberships: Memberships, instant: int) -> Memberships:
 
 def _has_values(state: State) -> bool:
     """Whether some measurement keeps values as they came, which may be long."""
-    return any(type(stream[-1][3]) is tuple for stream in state.streams.values() if stream)
+    return any(_is_long(stream[-1][3]) for stream in state.streams.values() if stream)
+
+
+def _is_long(payload: object) -> bool:
+    return type(payload) is tuple and (len(payload) > MOST_OF_A_FIGURE or type(payload[-1]) is list)

@@ -5,12 +5,15 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from segue.domain.event import Event
-from segue.domain.rules import decay, ring
+from segue.domain.rules import decay, ring, sessions
 from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence, add, kept
 from segue.domain.rules.figures import settle
 from segue.domain.rules.measurements import Totals
 from segue.domain.rules.program import Program
 from segue.domain.rules.state import State
+
+KEPT = {"sessions": sessions.kept}
+"""Measurements of which not some entries are kept, but what they come to."""
 
 
 class Knowledge:
@@ -83,8 +86,8 @@ class Knowledge:
             for old, new in zip(old_entries, evidence.collect(event, visible_at), strict=True):
                 if old in stream:
                     stream.remove(old)
-                elif evidence.settles:
-                    continue  # it is in the totals for good
+                elif evidence.settles or evidence.keep in KEPT:
+                    continue  # it is in the totals, or a part of something larger, for good
                 add(stream, new)
 
     def _exists_from(self, instant: int) -> None:
@@ -114,7 +117,7 @@ class Knowledge:
             entries: Sequence[Entry] = ()
             if evidence is not None:
                 start = self.frozen if evidence.looked_back and self.frozen is not None else self.instant
-                entries, settled = kept(evidence, self.streams.get(key, ()), start)
+                entries, settled = KEPT.get(evidence.keep, kept)(evidence, self.streams.get(key, ()), start)
                 self._settle(evidence, settled)
             if len(entries) > MOST_ENTRIES:
                 entries = self.drop_oldest(key, entries, len(entries) - MOST_ENTRIES)

@@ -12,6 +12,7 @@ from segue.domain.rules.evidence import CalendarWindow, Entry, Evidence, Keep, W
 from segue.domain.rules.finding import Finding
 from segue.domain.rules.intervals import Spans
 from segue.domain.rules.operators import split, where
+from segue.domain.time import DAY, HOUR, MINUTE
 
 MOST_TAKEN = 32
 """How many different identifiers of a visitor are kept for static lists."""
@@ -118,7 +119,7 @@ class Measurements:
     `compile_condition` compiles a condition of any kind; `looked_back` is that of the segment at hand. `lists` are the
     identifiers on each static list, `granted_unsaid` the purposes that are granted until something is said of them,
     `scores` and `computed` compile the score and the computed trait of each name; `used` are the keys of those that the
-    segment at hand asks for.
+    segment at hand asks for. `session_gap`: so long without a message, and a session is over.
     """
 
     compile_condition: Callable[[Any, "Measurements"], Node]
@@ -126,6 +127,9 @@ class Measurements:
     granted_unsaid: frozenset[str] = frozenset()
     scores: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
     computed: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
+    session_gap: int = 30 * MINUTE
+    lateness: int = HOUR
+    max_age: int = 30 * DAY
     book: dict[str, Evidence] = field(default_factory=dict)
     looked_back: bool = False
     used: set[str] = field(default_factory=set)

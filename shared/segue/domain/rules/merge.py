@@ -104,12 +104,15 @@ def _join(ours: Knowledge, theirs: Knowledge, keys: Iterable[str], copies: Seque
     if theirs.known_from is not None and (ours.known_from is None or theirs.known_from < ours.known_from):
         ours.known_from = theirs.known_from
         ours.reborn = True
+    sessions = {key for key, evidence in ours.program.evidence.items() if evidence.keep == "sessions"}
     for key in keys:
         mine, added = ours.streams.get(key, ()), theirs.streams.get(key, ())
         totals = [known.totals[key] for known in (ours, theirs) if key in known.totals]
         if copies and totals and (mine or key in ours.totals) and (added or key in theirs.totals):
             ours.lost[key] = ours.instant
-        if copies:
+        if copies and mine and added and key in sessions:
+            ours.lost[key] = ours.instant
+        elif copies:
             mine, added = _without_copies(mine, added, copies, ours.program.lateness)
         ours.streams[key] = sorted([*mine, *added], key=itemgetter(0))
         if totals:

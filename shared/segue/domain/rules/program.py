@@ -18,8 +18,9 @@ from segue.domain.rules.kinds.logic import InSegment
 from segue.domain.rules.kinds.person import consent
 from segue.domain.rules.local_time import RELEASE
 from segue.domain.rules.measurements import Measurements, Node, Reading
-from segue.domain.time import DAY, HOUR
+from segue.domain.time import DAY, HOUR, MINUTE
 
+SESSION_GAP: Final = 30 * MINUTE
 LATENESS: Final = HOUR
 MAX_AGE: Final = 30 * DAY
 
@@ -107,13 +108,15 @@ def compile(
     computed: Mapping[str, Any] = MappingProxyType({}),
     lists: Mapping[str, Collection[str]] = MappingProxyType({}),
     granted_unsaid: Collection[str] = (),
+    session_gap: int = SESSION_GAP,
     lateness: int = LATENESS,
     max_age: int = MAX_AGE,
 ) -> Program:
     """The program of a catalogue's `segments`, and of the `scores` and `computed` traits they ask for by name.
 
     Raises `Invalid` with the path of the part that is wrong. `lists` are the identifiers on each static list, as
-    `user_id:42`; `granted_unsaid` are the purposes that count as granted until something is said of them.
+    `user_id:42`; `granted_unsaid` are the purposes that count as granted until something is said of them;
+    `session_gap` is how long nothing happens once a session is over.
     """
     parsed = _parsed("segments", language.Segment, segments)
     refers = {name: _references(segment) for name, segment in parsed.items()}
@@ -129,6 +132,9 @@ def compile(
         frozenset(granted_unsaid),
         {name: partial(score.reading, one) for name, one in score_definitions.items()},
         {name: partial(traits.reading, one) for name, one in _parsed("computed", traits.Computed, computed).items()},
+        session_gap,
+        lateness,
+        max_age,
     )
     for name in computed.keys() & scores.keys():
         raise Invalid("expected a name that no score has", f"computed.{name}")

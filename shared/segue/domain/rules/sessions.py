@@ -1,0 +1,80 @@
+"""Sessions: the maximal runs of messages with short gaps, as stretches that a late message may join.
+
+An entry of evidence is a stretch of messages, `[occurred_at - length, occurred_at]`, in which no gap is too long, with
+the payload `(length, told)`. What is told of it is a number, which is added up, or a list of texts, which are put
+together, or `[occurred_at, received_at, message_id, value]`, of which the first one counts; None is nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence
+
+BEFORE: Final = 2
+"""How many of the sessions are kept that no message to come can join."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session so far."""
+
+    first: int
+    last: int
+    told: Any
+
+
+def runs(entries: Iterable[Entry], gap: int) -> Iterable[Session]:
+    """Each session as it grows, stretch by stretch."""
+    session: Session | None = None
+    for occurred_at, _, _, (length, told) in sorted(entries, key=_first):
+        first = occurred_at - length
+        if session is None or first - session.last >= gap:
+            session = Session(first, occurred_at, told)
+        else:
+            session = replace(session, last=max(session.last, occurred_at), told=_both(session.told, told))
+        yield session
+
+
+def of_time(entries: Iterable[Entry], gap: int) -> Sequence[tuple[int, Session | None, Session | None]]:
+    """From each of these instants on: the session that goes on, and the last one that has ended."""
+    found: list[tuple[int, Session | None, Session | None]] = []
+    going_on: Session | None = None
+    ended: Session | None = None
+    for session in runs(entries, gap):
+        if going_on is not None and going_on.first != session.first:
+            ended = going_on
+            found.append((ended.last + gap, None, ended))
+        going_on = session
+        found.append((session.last, session, ended))
+    if going_on is not None:
+        found.append((going_on.last + gap, None, going_on))
+    return found
+
+
+def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:
+    """What every instant from `start` on sees, as one stretch for each session, and the rest as it is.
+
+    No message to come happened `far` before `start` or earlier. Nothing is settled for good.
+    """
+    gap, far = evidence.most or 0, evidence.far or 0
+    visible = [entry for entry in entries if entry[1] <= start]
+    sessions = {session.first: session for session in runs(visible, gap)}
+    stretches: list[Entry] = [(one.last, one.last, None, (one.last - one.first, one.told)) for one in sessions.values()]
+    old = [entry for entry in stretches if entry[0] <= start - far]
+    recent = [entry for entry in entries if entry[1] > start]
+    return sorted([*old[-BEFORE:], *stretches[len(old) :], *recent], key=lambda entry: entry[0]), []
+
+
+def _first(entry: Entry) -> tuple[int, int]:
+    return entry[0] - entry[3][0], entry[0]
+
+
+def _both(ours: Any, theirs: Any) -> Any:
+    if isinstance(ours, int):
+        return ours + theirs
+    if not ours or not theirs:
+        return ours or theirs
+    if isinstance(ours[0], int):
+        return min(ours, theirs, key=lambda said: said[:3])
+    return sorted({*ours, *theirs})[:MOST_ENTRIES]

@@ -1,0 +1,77 @@
+"""What a session costs, how old it may be, and which conditions on one are refused."""
+
+from typing import Any
+
+import pytest
+
+from segue.domain import rules
+from segue.domain.errors import Invalid
+from segue.domain.event import Event
+from segue.domain.time import DAY, MINUTE
+
+START = 1_767_225_600_000
+LONG = {"long": {"name": "Long", "when": {"session": "this.duration", "is": {"gt": "5m"}}}}
+LAST = {"long": {"name": "Long", "when": {"session": "last.duration", "is": {"gt": "5m"}}}}
+
+
+def happened(number: int, after: int, received: int | None = None) -> Event:
+    at = START + after
+    received_at = at if received is None else START + received
+    return Event(message_id=str(number), name="A", occurred_at=at, received_at=received_at)
+
+
+def members(state: rules.State) -> set[str]:
+    return {name for name, spans in state.memberships.items() if spans[0][0] <= state.instant}
+
+
+def test_a_session_is_one_stretch_however_many_messages_it_has() -> None:
+    program, state = rules.compile(LONG), rules.empty()
+    sizes = []
+    for number in range(500):
+        state = rules.fold(program, state, [happened(number, number * MINUTE)])
+        sizes.append(len(rules.encode(rules.drained(state))) - len(state.ids))
+    assert max(sizes[10:]) <= sizes[10] + 10
+
+
+def test_sessions_of_a_year_cost_what_those_of_a_month_do() -> None:
+    program, state = rules.compile(LONG), rules.empty()
+    sizes = []
+    for number in range(365):
+        state = rules.fold(program, state, [happened(number, number * DAY)])
+        sizes.append(len(rules.encode(rules.drained(state))) - len(state.ids))
+    assert max(sizes[40:]) <= sizes[40] + 10 < 1_000
+
+
+def test_the_last_session_is_remembered_for_ever() -> None:
+    program = rules.compile(LAST)
+    state = rules.fold(program, rules.empty(), [happened(0, 0), happened(1, 6 * MINUTE)])
+    state = rules.fold(program, state, (), at=START + 400 * DAY)
+    assert members(state) == {"long"}
+
+
+def test_a_message_of_a_month_ago_joins_two_sessions_of_then() -> None:
+    program = rules.compile(LAST)
+    visits = [happened(0, 0), happened(1, 40 * MINUTE)]
+    apart = rules.fold(program, rules.empty(), [*visits, happened(2, 29 * DAY)])
+    assert members(apart) == set()
+    joined = rules.fold(program, apart, [happened(3, 20 * MINUTE, received=29 * DAY)])
+    assert members(joined) == {"long"}
+
+
+@pytest.mark.parametrize(
+    ("when", "path", "message"),
+    [
+        ({"session": "duration", "is": 1}, "session", "expected this or last and a field"),
+        ({"session": "this.mood", "is": 1}, "session", "expected one of duration events pages"),
+        ({"session": "this.distinct", "is": 1}, "session", "expected distinct with a property"),
+        ({"session": "this.events.n", "is": 1}, "session", "expected distinct with a property"),
+        ({"session": "this.pages", "of": "A", "is": 1}, "of", "expected with events and distinct only"),
+        ({"session": "this.events", "where": {"n": 1}, "is": 1}, "where", "expected with of only"),
+        ({"session": "this.duration", "is": {"gt": "long"}}, "is.gt", "expected a duration such as 10m"),
+        ({"session": "this.events", "is": {"gt": {"ref": "n"}}}, "is.gt", "expected a value that is no ref"),
+    ],
+)
+def test_a_broken_condition_on_a_session_is_refused(when: Any, path: str, message: str) -> None:
+    with pytest.raises(Invalid, match=message) as refused:
+        rules.compile({"it": {"name": "It", "when": when}})
+    assert refused.value.path == f"segments.it.when.{path}"
