@@ -22,6 +22,7 @@ from segue.domain.rules.kinds.clock import DateTest
 from segue.domain.rules.kinds.person import GeoOf
 from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.kinds.sequence import SequenceOf
+from segue.domain.rules.kinds.session import SessionIs
 from segue.domain.rules.kinds.together import TogetherOf
 from segue.domain.rules.local_time import ZONES
 from segue.domain.rules.model import MAX_COUNT, MOST_SAME, NAME, WINDOWS, Windowed
@@ -170,6 +171,11 @@ MORE: Final[Mapping[type[BaseModel], Schema]] = {
         "dependentRequired": {"anniversary": ["tz"], "tz": ["anniversary"]},
     },
     GeoOf: {"minProperties": 1},
+    SessionIs: {
+        "dependentRequired": {"where": ["of"]},
+        "if": {"required": ["of"]},
+        "then": {"properties": {"session": {"pattern": r"^(this|last)\.(events|distinct\..+)$"}}},
+    },
     Score: _one_of(("half_life", "within")),
     TogetherOf: {
         "properties": {

@@ -77,6 +77,7 @@ GOOD: Mapping[str, dict[str, Any]] = {
     "list": {"list": "vip"},
     "consent": {"consent": "ads"},
     "sample": {"sample": {"percent": 10, "seed": "x"}},
+    "session": {"session": "this.distinct.category", "of": "A", "where": {"x": {"gt": 5}}, "is": {"ge": 2}},
     "score": {"score": "engagement", "is": {"ge": 5}},
     "geo": {"geo": {"country": ["FR"], "region": "IDF", "city": ["Paris"], "near": {"lat": 1, "lon": 2, "km": 5}}},
 }

@@ -51,7 +51,12 @@ def _check(path: str) -> str:
 SessionPath = Annotated[
     str,
     AfterValidator(_check),
-    WithJsonSchema({"type": "string", "pattern": rf"^(this|last)\.({'|'.join((*MEASURED, *SAID))})(\..+)?$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^(this|last)\.(duration|events|pages|distinct\..+|({'|'.join(SAID)})(\..+)?)$",
+        }
+    ),
 ]
 
 
