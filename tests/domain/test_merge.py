@@ -200,20 +200,58 @@ def test_merging_with_nothing_changes_no_answer(catalog: Catalog, history: list[
         assert merged.counts == state.counts
 
 
+def remembering(definition: Mapping[str, Any], *instants: int) -> rules.State:
+    """Two states in which A happened at an instant each, merged 20 h after the start."""
+    program = rules.compile({"it": {"name": "It", **definition}})
+    a, b = (rules.fold(program, rules.empty(), [happened(at, START + at)], at=START + 20 * HOUR) for at in instants)
+    return rules.merge(program, a, b)
+
+
+def is_member(definition: Mapping[str, Any], state: rules.State, at: int) -> bool:
+    program = rules.compile({"it": {"name": "It", **definition}})
+    return covers(rules.timeline(program, state, START + at), "it", START + at)
+
+
+@pytest.mark.parametrize("instants", [(0, 10 * HOUR), (10 * HOUR, 0)])
+def test_the_later_last_true_instant_is_remembered(instants: tuple[int, int]) -> None:
+    """
+    A   0 .......                    remembered until 24 h
+    A   ......... 10 h               remembered until 34 h
+    """
+    definition = {"when": {"did": "A", "within": "1ms"}, "stays": "24h"}
+    merged = remembering(definition, *instants)
+    assert is_member(definition, merged, 34 * HOUR)
+    assert not is_member(definition, merged, 34 * HOUR + 1)
+
+
+@pytest.mark.parametrize("instants", [(0, 10 * HOUR), (10 * HOUR, 0)])
+def test_what_has_been_true_for_longer_is_what_enters(instants: tuple[int, int]) -> None:
+    """
+    A   0 .......                    true from 0 on
+    A   ......... 10 h               true from 10 h on; together true from 0 on, in from 22 h on
+    """
+    definition = {"when": {"did": "A", "within": "3d"}, "enter_after": "22h"}
+    merged = remembering(definition, *instants)
+    assert not is_member(definition, merged, 22 * HOUR - 1)
+    assert is_member(definition, merged, 22 * HOUR)
+
+
 @pytest.mark.parametrize("first", [0, 2 * HOUR])
 def test_of_a_message_that_both_have_the_one_received_first_is_what_memory_saw(first: int) -> None:
     """
-    A      occurred at 0: within 4 ms, remembered for 25 h
-    here   received at once: it was seen in its window
-    there  received 2 h later, as a copy: by then its window was over for good
+    A      occurred at 0         in the window until 2 h
+    here   received at once      true on [0, 2 h), for 90 min from 1:30 on, and remembered for 1 h
+    there  received at 2 h       seen from 1 h on only: never true for 90 min
     """
-    program = rules.compile({"it": {"name": "It", "when": {"did": "A", "within": "4ms"}, "stays": "25h"}})
+    definition = {"when": {"did": "A", "within": "2h"}, "enter_after": "90m", "stays": "1h"}
+    program = rules.compile({"it": {"name": "It", **definition}})
     a, b = (
         rules.fold(program, rules.empty(), [replace(happened(0, START), received_at=START + delay)])
         for delay in (first, 2 * HOUR - first)
     )
     merged = rules.merge(program, a, b)
-    assert members(rules.timeline(program, merged, START + 25 * HOUR + 3), START + 25 * HOUR + 3) == {"it"}
+    assert is_member(definition, merged, 3 * HOUR - 1)
+    assert not is_member(definition, merged, 3 * HOUR)
 
 
 # What is told, drawn
