@@ -142,6 +142,11 @@ EXAMPLES = {
         {"geo": {"country": ["FR", "BE"], "city": "Paris"}},
         f'in country `FR` or `BE` and city `Paris`: {{"country": "FR", "city": "Paris"}} (at {WHEN})',
     ),
+    "session": Said(
+        {"session": "this.events", "of": "A", "is": {"ge": 3}},
+        "the session's `this.events` of `A` at least 3: 1",
+        "two more events in this session",
+    ),
     "score": Said(
         {"score": "engagement", "is": {"ge": 50}},
         "the score `engagement` at least 50: 10",

@@ -6,15 +6,17 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from segue.domain.event import Event, Json
-from segue.domain.rules import courses
+from segue.domain.rules import courses, wording
 from segue.domain.rules import evidence as ev
 from segue.domain.rules.courses import Course, staged
 from segue.domain.rules.evidence import Entry, Seen, Window, content_key
+from segue.domain.rules.finding import Finding, lacking, share
 from segue.domain.rules.kinds.trait import in_time
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import FigureIs, Model, Refused, Text, Where
 from segue.domain.rules.operators import MISSING, Missing, matcher, split, value_at, where
 from segue.domain.rules.sessions import Session, of_time
+from segue.domain.rules.wording import comparison, left, number, quoted
 
 PAGE_VIEWED: Final = "Page Viewed"
 
@@ -34,6 +36,13 @@ SAID: Final[Mapping[str, tuple[str, ...]]] = {
 view."""
 
 MEASURED: Final = ("duration", "events", "pages", "distinct")
+
+NAMES: Final = {
+    "duration": "in this session",
+    "events": "events in this session",
+    "pages": "pages in this session",
+    "distinct": "values in this session",
+}
 
 
 def _check(path: str) -> str:
@@ -108,11 +117,33 @@ def compile_session(definition: SessionIs, measurements: Measurements) -> Node:
 
         return staged(entries, view.start, seen_course, MISSING)
 
+    def describe(view: View) -> Finding:
+        found = courses.value_at_start(course(view))
+        return _described(definition, field, is_, None if found is MISSING else found)
+
     return leaf(
         content_key(["session", key, definition.session, is_]),
         lambda view: courses.where(course(view), lambda found: test(found, {}), ()),
         {key: far},
         cost=8,
+        describe=describe,
+    )
+
+
+def _described(definition: SessionIs, field: str, is_: dict[str, Json], figure: Json) -> Finding:
+    """The figure in words; more of it only helps this session."""
+    shown = left if field == "duration" else number
+    of = f" of {wording.event(definition.of, definition.where)}" if definition.of else ""
+    passes = matcher(is_)(MISSING if figure is None else figure, {})
+    grows = field in MEASURED and definition.session.startswith("this") and not passes
+    lack = lacking(is_, figure, whole=True) if grows else None
+    return Finding(
+        says=f"the session's `{definition.session}`{of} {comparison(definition.is_)}",
+        found="nothing" if figure is None else left(figure) if field == "duration" else quoted(figure),
+        figure=figure,
+        wanted=definition.is_,
+        lacks=None if lack is None else f"{shown(int(lack))} more {NAMES[field]}",
+        distance=0 if passes else share(lack, figure),
     )
 
 
