@@ -5,12 +5,16 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segue.domain import rules
 from segue.domain.errors import Invalid
+from segue.domain.event import Event
 from segue.domain.rules import traits
 from segue.domain.rules.definition import KINDS, problems
 from segue.domain.rules.kinds.aggregate import FIGURE_FUNCTIONS
+from segue.domain.rules.operators import OPERATORS
 from tests.definitions import GOOD, GOOD_COMPUTED, GOOD_SCORES, MISTAKES
 
 Steps = tuple[str | int, ...]
@@ -45,17 +49,22 @@ def replaced(condition: dict[str, Any], steps: Steps, by: Any) -> dict[str, Any]
 
 
 def first_problem(definition: dict[str, Any], section: str = "when") -> Invalid | None:
-    """What is said of a catalogue in which `it` is a segment with this `when`, a score, or a computed trait."""
+    """What is said of a catalogue in which `it` is such a definition, if anything is wrong with it."""
+    try:
+        compiled(definition, section)
+    except Invalid as error:
+        return error
+    return None
+
+
+def compiled(definition: dict[str, Any], section: str) -> rules.Program:
+    """The program of a catalogue in which `it` is a segment with this `when`, a score, or a computed trait."""
     catalogue: dict[str, Any] = {"segments": {**OTHERS}, "scores": {**SCORES}, "computed": {}}
     if section == "when":
         catalogue["segments"]["it"] = {"name": "It", "when": definition}
     else:
         catalogue[section]["it"] = definition
-    try:
-        rules.compile(catalogue.pop("segments"), lists=LISTS, **catalogue)
-    except Invalid as error:
-        return error
-    return None
+    return rules.compile(catalogue.pop("segments"), lists=LISTS, **catalogue)
 
 
 PLACES = {"when": "segments.it.when", "scores": "scores.it", "computed": "computed.it"}
@@ -116,6 +125,66 @@ def test_a_part_that_is_missing_or_one_too_many_is_refused_with_the_path(
         assert place.startswith(around) or beside
         assert "expected" in error.message
         assert "found" in error.message
+
+
+WORDS = sorted({
+    step for _, definitions in DEFINITIONS for one in definitions.values() for steps in parts(one)
+    for step in steps if isinstance(step, str)
+} | {*OPERATORS, "any", "missing", "ref", "ignore_case"})  # fmt: skip
+VISIT = [
+    Event(
+        message_id=f"m{number}",
+        name=name,
+        occurred_at=1_767_225_600_000 + number * 60_000,
+        received_at=1_767_225_600_000 + number * 60_000,
+        anonymous_id="a1",
+        properties={"x": value, "n": value, "p": [1, "x"], "k": "x"},
+        traits={"plan": "pro", "born": "1990-03-01"} if name == "Identified" else {},
+        context={"location": {"country": "FR", "latitude": 1, "longitude": 2}},
+    )
+    for number, (name, value) in enumerate([("A", 6), ("B", "x"), ("Identified", None), ("A", 7.5), ("C", [1, "x"])])
+]
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 1_001),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["A", "5m", "7d", "2026-01-01", "x", "x.y", "*", "", "Europe/Paris", "day", "this.events", "mon"]),
+    st.text(max_size=5),
+)
+ANYTHING = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """A good definition with some of its parts replaced by anything, and where it stands."""
+    section, definitions = draw(st.sampled_from(DEFINITIONS))
+    definition = draw(st.sampled_from(list(definitions.values())))
+    for _ in range(draw(st.integers(1, 3))):
+        there = list(parts(definition))
+        if there:
+            definition = replaced(definition, draw(st.sampled_from(there)), draw(ANYTHING))
+    return section, definition
+
+
+@given(damaged())
+def test_whatever_stands_in_a_definition_is_taken_or_refused(one: tuple[str, dict[str, Any]]) -> None:
+    """Refused with a message, or folded and foreseen like any other: nothing else is ever raised."""
+    section, definition = one
+    error = first_problem(definition, section)
+    if error is None:
+        program = compiled(definition, section)
+        state = rules.fold(program, rules.empty(), VISIT)
+        assert rules.decode(rules.encode(state)) == state
+        assert rules.timeline(program, state, state.instant).memberships.keys() <= program.segments.keys()
+    else:
+        assert "expected" in error.message
+        assert error.path
 
 
 @pytest.mark.parametrize(
