@@ -21,6 +21,7 @@ SECTIONS = {
     "segments": "segment",
     "scores": "score",
     "computed": "computed trait",
+    "models": "model",
     "slots": "slot",
     "destinations": "destination",
     "lists": "list",

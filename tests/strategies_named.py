@@ -204,6 +204,48 @@ def session_scenes(draw: st.DrawFn) -> Scene:
     return Scene(catalog, draw(visiting()), {"session_gap": choices.one(GAPS)})
 
 
+# Clusters
+
+MEANS: Final = (0, 1, 2, 0.5, -1)
+SCALES: Final = (1, 2, 0.5, 3)
+FEATURES: Final = ("n", "deep.k", "said")
+"""Traits that an identify may say, and one that none does."""
+
+
+def model(choices: Choices, names: Sequence[str]) -> Condition:
+    """A few points in one or two features."""
+    features = {
+        choices.one(names): {"mean": choices.one(MEANS), "scale": choices.one(SCALES)}
+        for _ in range(choices.number(1, 2))
+    }
+    points = {
+        name: {feature: choices.one((0, 1, -1, 2, 0.5, 3)) for feature in features}
+        for name in ("b", "a", "c")[: choices.number(1, 3)]
+    }
+    return {"features": features, "centroids": points}
+
+
+def cluster_is(models: dict[str, Condition], choices: Choices) -> Condition:
+    """The nearest point of a model."""
+    name = choices.one(tuple(models))
+    limit = {"max_distance": choices.one((1, 0, 2.5, 0.5))} if choices.seldom(3) else {}
+    return {"cluster": {"model": name, "is": choices.one(tuple(models[name]["centroids"])), **limit}}
+
+
+@st.composite
+def cluster_scenes(draw: st.DrawFn) -> Scene:
+    """Models over scores, computed traits and traits, and segments that ask for them."""
+    choices = Choices(draw)
+    scores = {f"s{number}": score(choices) for number in range(choices.number(0, 2))}
+    makers = (counted_trait, since_trait, figure_trait)
+    traits = {f"t{number}": choices.made(makers) for number in range(choices.number(0, 2))}
+    names = (*scores, *traits, *scores, *traits, choices.one(FEATURES))
+    models = {f"m{number}": model(choices, names) for number in range(choices.number(1, 2))}
+    leaf = partial(cluster_is, models)
+    catalog = catalog_of(choices, (leaf, leaf, leaf, did))
+    return Scene(catalog, draw(histories()), {"scores": scores, "computed": traits, "models": models})
+
+
 @st.composite
 def scored_scenes(draw: st.DrawFn) -> Scene:
     """Scores, and segments that ask for them."""

@@ -148,6 +148,7 @@ def options(catalog: Catalog) -> dict[str, Any]:
         "granted_unsaid": catalog.settings.granted_unsaid,
         "scores": catalog.scores,
         "computed": catalog.computed,
+        "models": catalog.models,
         "session_gap": catalog.settings.session_gap,
     }
 

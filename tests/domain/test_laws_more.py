@@ -14,7 +14,7 @@ from tests.engine import Engine, covers
 from tests.oracle import Oracle, Visitor
 from tests.strategies import DAY, Step, in_order, orders
 from tests.strategies_more import GRANTED_UNSAID, LISTS, Scene, scenes
-from tests.strategies_named import computed_scenes, scored_scenes, session_scenes
+from tests.strategies_named import cluster_scenes, computed_scenes, scored_scenes, session_scenes
 
 A_TENTH = settings(max_examples=max(1, settings().max_examples // 10))
 """Of the profile's examples: a scene has clocks that turn for days, and takes ten times as long as a short history."""
@@ -28,6 +28,7 @@ SCENES = pytest.mark.parametrize(
         pytest.param(scored_scenes(), id="scores"),
         pytest.param(computed_scenes(), id="computed traits"),
         pytest.param(session_scenes(), id="sessions"),
+        pytest.param(cluster_scenes(), id="clusters"),
     ],
 )
 """The laws hold of each kind of scene."""

@@ -17,7 +17,7 @@ from tests.strategies import START, Catalog, Limits, definitions, histories, len
 SMALL = Limits(lateness=6, max_age=25, apart=9, copied_within=12)
 """Limits so near that every millisecond can be asked for."""
 
-OPTIONS = ("lists", "granted_unsaid", "scores", "computed", "session_gap")
+OPTIONS = ("lists", "granted_unsaid", "scores", "computed", "models", "session_gap")
 """What a case may have for its segments to refer to."""
 
 CASES = Path(__file__).parent.parent / "cases"
@@ -42,6 +42,7 @@ class MakesEvaluator(Protocol):
         scores: Mapping[str, Any] = ...,
         computed: Mapping[str, Any] = ...,
         session_gap: int = ...,
+        models: Mapping[str, Any] = ...,
     ) -> Evaluator: ...
 
 
@@ -63,7 +64,18 @@ def operator_rows() -> list[Any]:
 
 
 def timelines() -> list[Any]:
-    names = ("windows", "kinds", "calendar", "returns", "person", "memory", "scores", "computed", "sessions")
+    names = (
+        "windows",
+        "kinds",
+        "calendar",
+        "returns",
+        "person",
+        "memory",
+        "scores",
+        "computed",
+        "sessions",
+        "clusters",
+    )
     return [pytest.param(case, id=case["says"]) for name in names for case in read(name)["cases"]]
 
 

@@ -138,7 +138,8 @@ def test_check_counts_what_a_good_catalogue_holds() -> None:
     result = run("check", "--catalog", FIRST)
     assert (result.exit_code, result.output) == (
         0,
-        f"{FIRST}: good, with 1 source, 10 segments, 0 scores, 0 computed traits, 1 slot, 0 destinations, 0 lists\n",
+        f"{FIRST}: good, with 1 source, 10 segments, 0 scores, 0 computed traits, 0 models, 1 slot, 0 destinations, "
+        "0 lists\n",
     )
 
 
@@ -156,6 +157,7 @@ def test_schema_prints_a_json_schema() -> None:
         "segments",
         "scores",
         "computed",
+        "models",
         "slots",
         "destinations",
         "lists",

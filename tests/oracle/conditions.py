@@ -6,6 +6,7 @@ from typing import Final
 
 from segue.domain.event import Event
 from tests.oracle.calendar import clock_shows
+from tests.oracle.clusters import cluster
 from tests.oracle.dates import stands
 from tests.oracle.figures import counted, figure
 from tests.oracle.operators import passes
@@ -155,6 +156,7 @@ KINDS: Final[Mapping[str, Callable[[Condition, View], bool]]] = {
     "sample": sample,
     "list": lambda condition, view: condition["list"] in view.listed,
     "consent": lambda condition, view: consents(condition["consent"], view),
+    "cluster": cluster,
     "score": score,
     "session": session,
     "segment": lambda condition, view: view.in_segment(condition["segment"]),

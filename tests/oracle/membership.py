@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from segue.domain.event import Event
 from tests.oracle.calendar import clock_turns, turn
+from tests.oracle.clusters import moving
 from tests.oracle.conditions import holds
 from tests.oracle.dates import anniversaries, crossings
 from tests.oracle.person import consents
@@ -39,12 +40,13 @@ class Oracle:
     max_age: int = 30 * DAY
     scores: Mapping[str, Condition] = field(default_factory=dict)
     computed: Mapping[str, Condition] = field(default_factory=dict)
+    models: Mapping[str, Any] = field(default_factory=dict)
     session_gap: int = 30 * MINUTE
 
     @cached_property
     def terms(self) -> Terms:
         """What conditions refer to by name."""
-        return Terms(self.scores, self.computed, self.session_gap)
+        return Terms(self.scores, self.computed, self.models, self.session_gap)
 
     @cached_property
     def reaches(self) -> "Mapping[str, Reach]":
@@ -264,16 +266,21 @@ def reach(definition: Definition, terms: Terms) -> Reach:
     spans |= {duration(end) for node in found for end in node.get("ago", ())}
     spans |= {terms.session_gap for node in found if "session" in node}
     begins = (instant(node["since"]) for node in found if "since" in node)
+    clocks = [node["time"] for node in found if "time" in node]
+    models = [terms.models[node["cluster"]["model"]] for node in found if "cluster" in node]
     return Reach(
         spans=frozenset({0, *spans}),
         instants=frozenset(begin for begin in begins if begin is not None),
         calendars=[{"last": 2, **node} if "streak" in node else node for node in found if "period" in node],
-        clocks=[node["time"] for node in found if "time" in node],
+        clocks=[*clocks, *([EVERY_MIDNIGHT] if any(moving(model, terms) for model in models) else [])],
         dates=[node for node in found if "date" in node],
         named=[node for node in found if "score" in node or "trait" in node],
         segments=frozenset(node["segment"] for node in found if "segment" in node),
     )
 
+
+EVERY_MIDNIGHT: Final = {"tz": "UTC"}
+"""A `time` that may change at midnight."""
 
 SPANS: Final = ("within", "for", "earlier", "recent")
 

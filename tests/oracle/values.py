@@ -38,7 +38,7 @@ def instant(value: object) -> int | None:
 
 def is_number(value: object) -> TypeGuard[Number]:
     """Whether the value is a number; true and false are not."""
-    return isinstance(value, int | float | Fraction) and not isinstance(value, bool)
+    return isinstance(value, int | float | Fraction | Decimal) and not isinstance(value, bool)
 
 
 def look_up(root: Any, path: str) -> Any:

@@ -18,6 +18,7 @@ class Terms:
 
     scores: Mapping[str, Condition] = field(default_factory=dict)
     computed: Mapping[str, Condition] = field(default_factory=dict)
+    models: Mapping[str, Any] = field(default_factory=dict)
     session_gap: int = 1_800_000
 
     def named(self, condition: Condition) -> list[Condition]:
@@ -26,8 +27,10 @@ class Terms:
         test = condition.get("is")
         paths += [one["ref"] for one in test.values() if isinstance(one, dict)] if isinstance(test, dict) else []
         names = [path.partition(".")[0] for path in paths]
-        found = [self.computed[name] for name in names if name in self.computed]
-        return [*found, self.scores[condition["score"]]] if "score" in condition else found
+        names += [condition["score"]] if "score" in condition else []
+        if "cluster" in condition:
+            names += [path.partition(".")[0] for path in self.models[condition["cluster"]["model"]]["features"]]
+        return [terms[name] for terms in (self.computed, self.scores) for name in names if name in terms]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from segue.domain import rules
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.rules.definition import Segment
+from segue.domain.rules.kinds.cluster import ClusterModel
 from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.model import Duration
 from segue.domain.rules.traits import Computed
@@ -200,8 +201,8 @@ class Settings(Part):
 
 
 class Catalog(Part):
-    """One version of everything an operator defines. Segments, scores and computed traits are kept as written:
-    the rules compile them.
+    """One version of everything an operator defines. Segments, scores, computed traits and models are kept as
+    written: the rules compile them.
 
     Its JSON Schema, for editors, has the whole language of conditions.
     """
@@ -210,6 +211,7 @@ class Catalog(Part):
     segments: dict[Id, Annotated[dict[str, Any], _ShownAs(Segment)]] = {}
     scores: dict[Name, Annotated[dict[str, Any], _ShownAs(Score)]] = {}
     computed: dict[Name, Annotated[dict[str, Any], _ShownAs(Computed)]] = {}
+    models: dict[Name, Annotated[dict[str, Any], _ShownAs(ClusterModel)]] = {}
     slots: dict[Id, Slot] = {}
     destinations: dict[Id, Destination] = {}
     lists: dict[Id, StaticList] = {}
@@ -221,6 +223,7 @@ class Catalog(Part):
             self.segments,
             scores=self.scores,
             computed=self.computed,
+            models=self.models,
             lists={id_: list_.members for id_, list_ in self.lists.items()},
             granted_unsaid=self.settings.granted_unsaid,
             session_gap=self.settings.session_gap,

@@ -22,6 +22,11 @@ class Elapsed:
 
     since: int
 
+    @property
+    def newest(self) -> int:
+        """The instant of the newest event that it comes from."""
+        return self.since
+
     def at(self, instant: int, _beside: Iterable[Number] = ()) -> Number:
         """The milliseconds then, exactly."""
         return instant - self.since
@@ -33,7 +38,10 @@ class Elapsed:
 
 
 class Moving(Protocol):
-    """A number that changes with every instant."""
+    """A number that changes with every instant; `newest` is the instant of the newest event that it comes from."""
+
+    @property
+    def newest(self) -> int: ...
 
     def at(self, instant: int, beside: Iterable[Number] = ()) -> Number:
         """The number then: as it stands to each of `beside`, so that comparing it with them is exact."""

@@ -17,6 +17,7 @@ from segue.domain.rules.kinds import (
     absent,
     aggregate,
     clock,
+    cluster,
     compare,
     did,
     first_time,
@@ -63,6 +64,7 @@ KINDS: Final[Mapping[str, tuple[type[Model], Callable[[Any, Measurements], Node]
     "sample": (person.Sample, person.compile_sample),
     "geo": (person.Geo, person.compile_geo),
     "session": (session.SessionIs, session.compile_session),
+    "cluster": (cluster.Cluster, cluster.compile_cluster),
     "score": (score.ScoreIs, score.compile_score),
 }
 """Every kind of condition, by the key that tells it: what it may say, and how it is compiled."""

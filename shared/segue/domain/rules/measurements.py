@@ -88,13 +88,15 @@ def leaf(
 class Reading:
     """A value of a profile over time, from the view's start on, and the measurements it reads, how far back.
 
-    `key` is a name for its content. `measures_time`: it is a number of milliseconds.
+    `key` is a name for its content. `measures_time`: it is a number of milliseconds. `moves`: it changes with
+    every instant.
     """
 
     key: str
     course: Callable[[View], Course]
     reads: Mapping[str, int | None]
     measures_time: bool = False
+    moves: bool = False
 
 
 def all_reads(readings: Iterable[Reading]) -> Mapping[str, int | None]:
@@ -127,6 +129,7 @@ class Measurements:
     granted_unsaid: frozenset[str] = frozenset()
     scores: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
     computed: Mapping[str, Callable[["Measurements"], Reading]] = field(default_factory=dict)
+    models: Mapping[str, Any] = field(default_factory=dict)
     session_gap: int = 30 * MINUTE
     lateness: int = HOUR
     max_age: int = 30 * DAY
@@ -218,6 +221,16 @@ class Measurements:
         reading = self.scores[name](self)
         self.used.add(reading.key)
         return reading
+
+    def model(self, name: str) -> Any:
+        """The model of this name. Raises `Invalid` if there is none."""
+        if name not in self.models:
+            raise Invalid(f"expected a model of this catalogue, found {name!r:.60}", "cluster.model")
+        return self.models[name]
+
+    def feature(self, name: str) -> Reading:
+        """The score, the computed trait or the trait of this name."""
+        return self.score(name) if name in self.scores else self.trait_course(name)
 
     def trait_course(self, name: str) -> Reading:
         """The trait of this name: a computed one, or else what the visitor's identifies say of it."""

@@ -14,6 +14,7 @@ from segue.domain.rules import definition as language
 from segue.domain.rules import traits
 from segue.domain.rules.evidence import Evidence, content_key
 from segue.domain.rules.kinds import logic, score
+from segue.domain.rules.kinds.cluster import ClusterModel
 from segue.domain.rules.kinds.logic import InSegment
 from segue.domain.rules.kinds.person import consent
 from segue.domain.rules.local_time import RELEASE
@@ -106,13 +107,14 @@ def compile(
     *,
     scores: Mapping[str, Any] = MappingProxyType({}),
     computed: Mapping[str, Any] = MappingProxyType({}),
+    models: Mapping[str, Any] = MappingProxyType({}),
     lists: Mapping[str, Collection[str]] = MappingProxyType({}),
     granted_unsaid: Collection[str] = (),
     session_gap: int = SESSION_GAP,
     lateness: int = LATENESS,
     max_age: int = MAX_AGE,
 ) -> Program:
-    """The program of a catalogue's `segments`, and of the `scores` and `computed` traits they ask for by name.
+    """The program of a catalogue's `segments`, and of the `scores`, `computed` traits and `models` they ask for.
 
     Raises `Invalid` with the path of the part that is wrong. `lists` are the identifiers on each static list, as
     `user_id:42`; `granted_unsaid` are the purposes that count as granted until something is said of them;
@@ -132,6 +134,7 @@ def compile(
         frozenset(granted_unsaid),
         {name: partial(score.reading, one) for name, one in score_definitions.items()},
         {name: partial(traits.reading, one) for name, one in _parsed("computed", traits.Computed, computed).items()},
+        _parsed("models", ClusterModel, models),
         session_gap,
         lateness,
         max_age,

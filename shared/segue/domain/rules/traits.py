@@ -111,7 +111,8 @@ def reading(definition: "Computed", measurements: Measurements) -> Reading:
     kind = definition.root
     key, reads, course = _READERS[type(kind)](kind, measurements)
     name = content_key([type(kind).__name__, key, kind.model_dump(exclude_none=True)])
-    return Reading(name, course, reads, measures_time=isinstance(kind, TimeSinceLast))
+    since = isinstance(kind, TimeSinceLast)
+    return Reading(name, course, reads, measures_time=since, moves=since)
 
 
 Found = tuple[str, Mapping[str, int | None], Callable[[View], Course]]

@@ -111,7 +111,8 @@ def reading(score: Score, measurements: Measurements) -> Reading:
         ]
         course = _fading(keys, points, score.half_life, bounds)
     content = ["score", keys, points, score.half_life, score.within, score.bounds]
-    return Reading(content_key(content), course, dict.fromkeys(keys, window.far))
+    moves = score.half_life is not None
+    return Reading(content_key(content), course, dict.fromkeys(keys, window.far), moves=moves)
 
 
 def _leaving(
