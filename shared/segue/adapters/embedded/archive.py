@@ -202,11 +202,7 @@ class ArchiveFile:
 
         def forget(connection: sqlite3.Connection) -> None:
             connection.executemany("DELETE FROM tail WHERE topic = ? AND day = ? AND number <= ?", sealed)
-            connection.execute(
-                "DELETE FROM ids WHERE time < (SELECT max(time) FROM ids) - ? AND NOT EXISTS "
-                "(SELECT 1 FROM tail WHERE tail.topic = ids.topic AND tail.id = ids.id)",
-                (IDS_KEPT_FOR,),
-            )
+            connection.execute("DELETE FROM ids WHERE time < (SELECT max(time) FROM ids) - ?", (IDS_KEPT_FOR,))
 
         await self._database.write(forget)
 

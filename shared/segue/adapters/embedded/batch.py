@@ -6,20 +6,18 @@ Import this only where it is needed: DuckDB takes its time.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from types import TracebackType
 from typing import Any
 
 import duckdb
 import msgspec
-from sqlglot import exp
 
 from segue.domain import batch, rules
-from segue.domain.batch.twin import InSql, rows_for
+from segue.domain.batch import InSql
 from segue.domain.event import Event
 from segue.domain.rules.intervals import FOREVER
 
 EVENTS = """
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     profile VARCHAR, message_id VARCHAR, name VARCHAR, occurred_at BIGINT, received_at BIGINT,
     anonymous_id VARCHAR, user_id VARCHAR, properties JSON, traits JSON, context JSON
 )
@@ -28,11 +26,20 @@ CREATE TABLE events (
 
 HISTORY = """
 CREATE OR REPLACE VIEW history AS
-SELECT * FROM (
-    SELECT * FROM events WHERE received_at <= {until}
-    QUALIFY row_number() OVER (PARTITION BY profile, message_id ORDER BY received_at) = 1
-) WHERE received_at - occurred_at <= {max_age}
+SELECT * FROM events
+WHERE name IS NOT NULL AND received_at <= {until} AND received_at - occurred_at <= {max_age}
 """
+"""Copies included: the one that was received first is the last of them to be too old."""
+
+ONCE = "QUALIFY row_number() OVER (PARTITION BY profile, message_id ORDER BY received_at) = 1"
+
+PEOPLE = """
+CREATE OR REPLACE TABLE people AS
+SELECT profile, row_number() OVER () AS person FROM (SELECT DISTINCT profile FROM history)
+"""
+"""Numbers are sorted in half of the time that keys take."""
+
+COPIED = "SELECT 1 FROM (SELECT 1 FROM measured GROUP BY profile, message_id HAVING count(*) > 1) AS copied LIMIT 1"
 
 MEMBERSHIPS = "CREATE OR REPLACE TABLE memberships (segment VARCHAR, profile VARCHAR, since BIGINT, until BIGINT)"
 
@@ -42,24 +49,18 @@ Row = tuple[Any, ...]
 
 
 class Batch:
-    """A DuckDB of its own with the relation `events`, and from `run` on `memberships (segment profile since until)`.
+    """A DuckDB with the relation `events`, and from `run` on `memberships (segment profile since until)`.
 
     `until` is `FOREVER` where a membership never ends. What is received after the instant `run` is asked for does not
     count; intervals after it are what is going to be with no further event.
     """
 
-    def __init__(self, threads: int | None = None, memory: str = "2GB") -> None:
-        self.connection = duckdb.connect(config={"memory_limit": memory, **({"threads": threads} if threads else {})})
-
-    def __enter__(self) -> "Batch":
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.connection.close()
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
 
     def take(self, events: Sequence[tuple[str, Event]]) -> None:
         """Add events, each with its profile, to a relation `events` of this database's own."""
-        self.connection.execute(EVENTS.replace("TABLE", "TABLE IF NOT EXISTS", 1))
+        self.connection.execute(EVENTS)
         for start in range(0, len(events), CHUNK):
             self._insert("events", [_row(profile, event) for profile, event in events[start : start + CHUNK]])
 
@@ -68,9 +69,12 @@ class Batch:
     ) -> Mapping[str, batch.Plan]:
         """Compute the memberships of these segments, which `program` was compiled from; what was done of each."""
         twin = batch.twin(segments, program)
-        self.connection.execute(HISTORY.format(until=until, max_age=program.max_age))
-        self._keep("measured", twin.measured)
-        self._keep("known", twin.known)
+        for statement in (*batch.macros(), HISTORY.format(until=until, max_age=program.max_age), PEOPLE):
+            self.connection.execute(statement)
+        self.connection.execute(f"CREATE OR REPLACE TABLE measured AS {_numbered(twin.measured)}")
+        if self.connection.execute(COPIED).fetchone():
+            self.connection.execute(f"CREATE OR REPLACE TABLE measured AS SELECT * FROM measured {ONCE}")
+        self.connection.execute(f"CREATE OR REPLACE VIEW known AS {_numbered(twin.known)}")
         self.connection.execute(MEMBERSHIPS)
         self.connection.execute("CREATE OR REPLACE TABLE odd (segment VARCHAR, profile VARCHAR)")
         names = program.segments.keys() if wanted is None else wanted
@@ -79,21 +83,23 @@ class Batch:
             if isinstance(plan, InSql):
                 self._compute(name, plan)
             else:
-                self.connection.execute("INSERT INTO odd SELECT ?, profile FROM known", [name])
-        self._fold(program, until)
+                self.connection.execute("INSERT INTO odd SELECT ?, profile FROM people", [name])
+        if self.connection.execute("SELECT 1 FROM odd LIMIT 1").fetchone():
+            self.connection.execute(f"CREATE OR REPLACE VIEW known AS {twin.known}")
+            self._fold(program, until)
         return {name: twin.plans[name] for name in names}
-
-    def _keep(self, name: str, query: exp.Expr) -> None:
-        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS {batch.written(query, 'duckdb')}")
 
     def _compute(self, name: str, plan: InSql) -> None:
         if plan.odd is not None:
-            odd = batch.written(plan.odd, "duckdb")
-            self.connection.execute(f"INSERT INTO odd SELECT DISTINCT ?, profile FROM ({odd}) AS found", [name])
-        spans = batch.written(plan.spans, "duckdb")
+            self.connection.execute(
+                f"INSERT INTO odd SELECT DISTINCT ?, people.profile FROM ({plan.odd}) AS found "
+                "JOIN people ON found.profile = person",
+                [name],
+            )
         self.connection.execute(
-            f"INSERT INTO memberships SELECT $segment, spans.* FROM ({spans}) AS spans "
-            "ANTI JOIN (SELECT profile FROM odd WHERE segment = $segment) USING (profile)",
+            "INSERT INTO memberships SELECT $segment, people.profile, since, until "
+            f"FROM ({plan.spans}) AS spans JOIN people ON spans.profile = person "
+            "ANTI JOIN (SELECT profile FROM odd WHERE segment = $segment) AS odd ON odd.profile = people.profile",
             {"segment": name},
         )
 
@@ -115,8 +121,8 @@ class Batch:
     def _left(self, program: rules.Program) -> Iterator[tuple[str, Sequence[str], list[Event]]]:
         """The profiles that are to be folded, with the segments they are folded for, and their events."""
         rows = self.connection.cursor().execute(
-            f"SELECT profile, segments, {COLUMNS} FROM ({batch.written(rows_for(program), 'duckdb')}) AS rows_ "
-            "JOIN (SELECT profile, list(DISTINCT segment) AS segments FROM odd GROUP BY profile) AS left_ "
+            f"SELECT profile, segments, {COLUMNS} FROM (SELECT * FROM ({batch.rows_for(program)}) {ONCE}) AS needed "
+            "JOIN (SELECT profile, list(DISTINCT segment) AS segments FROM odd GROUP BY profile) AS left_over "
             "USING (profile) ORDER BY profile, received_at"
         )
         for profile, group in groupby(_fetched(rows), itemgetter(0)):
@@ -128,6 +134,11 @@ class Batch:
             columns = [list(column) for column in zip(*rows, strict=True)]
             unnested = ", ".join("unnest(?)" for _ in columns)
             self.connection.execute(f"INSERT INTO {table} SELECT {unnested}", columns)
+
+
+def _numbered(query: str) -> str:
+    """A query with the profile's number in place of its key."""
+    return f"SELECT person AS profile, rows.* EXCLUDE (profile) FROM ({query}) AS rows JOIN people USING (profile)"
 
 
 COLUMNS = "message_id, name, occurred_at, received_at, anonymous_id, user_id, properties, traits, context"

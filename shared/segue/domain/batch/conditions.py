@@ -14,14 +14,19 @@ from segue.domain.rules.evidence import CalendarWindow, Window
 from segue.domain.rules.intervals import FOREVER
 from segue.domain.rules.kinds.absent import Absent
 from segue.domain.rules.kinds.aggregate import Aggregate, AggregateOf
-from segue.domain.rules.kinds.did import Did
+from segue.domain.rules.kinds.did import Did, needed
 from segue.domain.rules.kinds.first_time import FirstTime
 from segue.domain.rules.kinds.logic import All, Any_, AtLeast, InSegment, None_, Not
 from segue.domain.rules.kinds.recency import Stopped
 from segue.domain.rules.kinds.together import Together
 from segue.domain.rules.kinds.trait import TraitIs
 from segue.domain.rules.measurements import window_of
-from segue.domain.rules.operators import matcher, operation, split
+from segue.domain.rules.operators import COUNTING, matcher, operation, split
+
+COSTS: Final[Mapping[type[BaseModel], int]] = {Did: 1, FirstTime: 2, Absent: 3, Stopped: 3, Aggregate: 4}
+"""What the spans of kinds that choose events cost, roughly; other kinds hold for people who did nothing."""
+
+MOST_COSTLY: Final = 5
 
 TOTAL: Final = [exp.column(f"t{number}") for number in range(4)]
 
@@ -33,6 +38,7 @@ class Writer:
     `computed` are the names of the computed traits; `columns` the values that must be taken out of the events, as
     (`properties` or `traits`, path); `names` the events; `odd`, of the segment at hand, the profiles of whom SQL is not
     certain; `segments` the spans of those done so far, and `odd_of` the profiles of whom it was not certain there.
+    `within` is a step with the only profiles that matter to the condition at hand, if not all do.
     """
 
     computed: Collection[str] = ()
@@ -42,6 +48,7 @@ class Writer:
     odd: dict[str, None] = field(default_factory=dict)
     segments: dict[str, str] = field(default_factory=dict)
     odd_of: dict[str, dict[str, None]] = field(default_factory=dict)
+    within: str | None = None
 
     def column(self, root: str, path: str) -> exp.Expr:
         """The column that holds the value at a path."""
@@ -64,7 +71,8 @@ class Writer:
         """The events of a name that pass a `where`, with further columns."""
         more = "".join(f", {value.sql('duckdb')} AS {column}" for column, value in columns.items())
         rows = self.rows(name, where).sql("duckdb")
-        return self.script.add(f"SELECT profile, occurred_at, received_at{more} FROM {HISTORY} WHERE {rows}")
+        some = f" AND profile IN (SELECT profile FROM {self.within})" if self.within else ""
+        return self.script.add(f"SELECT profile, occurred_at, received_at{more} FROM {HISTORY} WHERE {rows}{some}")
 
     def key_of(self, rows: exp.Expr, path: str) -> exp.Expr:
         """A text that equal values at a path share; NULL where there is none."""
@@ -90,7 +98,7 @@ class Writer:
 def _vast(value: exp.Expr) -> exp.Expr:
     """Whether a JSON value is a number that a double may not hold."""
     beyond = exp.GT(this=exp.Abs(this=call("number", value)), expression=literal(float(LARGEST_EXACT)))
-    return exp.and_(call("is_number", value), beyond)
+    return exp.Case().when(call("is_number", value), beyond).else_(exp.false())
 
 
 def _window(leaf: Any) -> Window:
@@ -103,14 +111,26 @@ def _window(leaf: Any) -> Window:
 def _did(writer: Writer, leaf: Did, window: Window | None = None) -> str:
     window = window or _window(leaf)
     holds = figure_test(leaf.count, TOTAL[0])
-    from_nothing = matcher(leaf.count)(0, {})
     if leaf.per is None:
-        changes = writer.script.entering(writer.selected(leaf.did, leaf.where), window)
-        return _held(writer, [changes], 1, holds, from_nothing)
+        events = _enough(writer, writer.selected(leaf.did, leaf.where), "profile", leaf.count)
+        changes = writer.script.entering(events, window)
+        return _held(writer, [changes], 1, holds, matcher(leaf.count)(0, {}))
     key = writer.key_of(writer.rows(leaf.did, leaf.where), leaf.per)
-    events = writer.selected(leaf.did, leaf.where, key=key)
-    changes = writer.script.entering(_with(writer, events, "key"), window, keys="profile, key")
+    events = _with(writer, writer.selected(leaf.did, leaf.where, key=key), "key")
+    changes = writer.script.entering(_enough(writer, events, "profile, key", leaf.count), window, keys="profile, key")
     return _some_group(writer, [changes], 1, exp.and_(TOTAL[0].copy() > 0, holds))
+
+
+def _enough(writer: Writer, events: str, keys: str, count: Mapping[str, Any]) -> str:
+    """The events of those who have, in all, as many as a count asks for."""
+    holds, most = matcher(count), needed(dict(count))
+    least = next((number for number in range(most + 1) if holds(number, {})), most)
+    if least < 2:
+        return events
+    return writer.script.add(
+        f"SELECT {events}.* FROM {events} "
+        f"JOIN (SELECT {keys} FROM {events} GROUP BY {keys} HAVING count(*) >= {least}) AS enough USING ({keys})"
+    )
 
 
 def _held(writer: Writer, changes: Sequence[str], totals: int, holds: exp.Expr, from_nothing: bool) -> str:
@@ -122,7 +142,7 @@ def _held(writer: Writer, changes: Sequence[str], totals: int, holds: exp.Expr, 
 def _some_group(writer: Writer, changes: Sequence[str], totals: int, holds: exp.Expr) -> str:
     """Where the totals of some group satisfy a test."""
     groups = writer.script.holding(changes, totals, holds.sql("duckdb"), keys="profile, key")
-    return _at_least(writer, 1, [groups])
+    return _at_least(writer, 1, [groups], grouped=True)
 
 
 def _with(writer: Writer, events: str, column: str) -> str:
@@ -159,8 +179,10 @@ def _distinct(writer: Writer, part: AggregateOf, window: Window) -> Figured:
     value = writer.key_of(writer.rows(part.of, part.where), part.function[1])
     events, keys, _ = _figured(writer, part, value=value)
     holds, from_nothing = figure_test(part.is_, TOTAL[0]), matcher(part.is_)(0, {})
+    if operation(part.is_)[0] in COUNTING:
+        events = _enough(writer, events, keys, part.is_)
     changes = [writer.script.pieces(_with(writer, events, "value"), window, f"{keys}, value")]
-    if part.per is None:
+    if part.per is None or not from_nothing:
         return changes, 1, holds, from_nothing
     return [*changes, writer.script.entering(events, window, ("0", "1"), keys)], 2, holds, from_nothing
 
@@ -245,10 +267,8 @@ def _together(writer: Writer, leaf: Together) -> str:
     window = Window(far=leaf.together.within)
     return _every(
         writer,
-        [
-            _did(writer, part, window) if isinstance(part, Did) else _aggregate(writer, part, window)
-            for part in leaf.together.of
-        ],
+        leaf.together.of,
+        lambda part: _did(writer, part, window) if isinstance(part, Did) else _aggregate(writer, part, window),
     )
 
 
@@ -324,11 +344,22 @@ def _trait(writer: Writer, leaf: TraitIs) -> str:
     return _at_least(writer, 1, [spans])
 
 
-def _every(writer: Writer, parts: Sequence[str]) -> str:
-    return parts[0] if len(set(parts)) == 1 else _at_least(writer, len(set(parts)), list(dict.fromkeys(parts)))
+def _every(writer: Writer, parts: Sequence[Any], spans: Callable[[Any], str]) -> str:
+    """Where all parts hold: the cheapest says whose events the others have to look at."""
+    ordered = sorted(parts, key=lambda part: COSTS.get(type(part), MOST_COSTLY))
+    outer = writer.within
+    found = {(first := spans(ordered[0])): None}
+    if COSTS.get(type(ordered[0]), MOST_COSTLY) < MOST_COSTLY:
+        writer.within = first
+    found |= {spans(part): None for part in ordered[1:]}
+    writer.within = outer
+    return first if len(found) == 1 else _at_least(writer, len(found), list(found))
 
 
-def _at_least(writer: Writer, count: int, parts: Sequence[str]) -> str:
+def _at_least(writer: Writer, count: int, parts: Sequence[str], *, grouped: bool = False) -> str:
+    """Where so many parts hold; `grouped`: a part has spans for each group, which may overlap."""
+    if parts and count == 1 and len(parts) == 1 and not grouped:
+        return parts[0]
     changes = [writer.script.edges(part) for part in parts]
     return writer.script.holding(changes, 1, f"t0 >= {count}")
 
@@ -349,7 +380,7 @@ def _parts(writer: Writer, parts: Sequence[BaseModel]) -> list[str]:
 
 
 WRITERS: Final[Mapping[type[BaseModel], Callable[[Writer, Any], str]]] = {
-    All: lambda writer, one: _every(writer, _parts(writer, one.all)),
+    All: lambda writer, one: _every(writer, one.all, writer.spans),
     Any_: lambda writer, one: _at_least(writer, 1, _parts(writer, one.any)),
     None_: lambda writer, one: _no(writer, _parts(writer, one.none)),
     Not: lambda writer, one: _no(writer, [writer.spans(one.not_)]),

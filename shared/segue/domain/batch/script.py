@@ -3,16 +3,17 @@
 A script is a list of named queries, each reading those before it. Two shapes are passed around by name:
 
 - *changes* `(profile[, key], instant, c0, c1, …)`: at this instant these totals change by so much
-- *spans* `(profile[, key], since, until)`: ascending, not empty, neither overlapping nor touching
+- *pieces* `(profile[, key], since, until)`: not empty, not overlapping, but they may touch; *spans* do not touch either
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-
-from sqlglot import exp, parse_one
+import re
+from collections.abc import Sequence
 
 from segue.domain.rules.evidence import Window
 from segue.domain.rules.intervals import FOREVER
+
+_STEP = re.compile(r"\bs[0-9a-f]{10}\b")
 
 HISTORY, KNOWN = "measured", "known"
 """The relations every script begins with: the events that some condition measures, and since when a profile exists."""
@@ -22,31 +23,27 @@ class Script:
     """Named queries; equal ones share a name."""
 
     def __init__(self) -> None:
-        self.steps: dict[str, exp.Expr] = {}
+        self.steps: dict[str, str] = {}
 
     def add(self, query: str) -> str:
-        """The name of a query, written in DuckDB's dialect with our own functions."""
+        """The name of a query."""
         name = "s" + hashlib.blake2b(query.encode(), digest_size=5).hexdigest()
-        if name not in self.steps:
-            self.steps[name] = parse_one(query, dialect="duckdb")
+        self.steps[name] = query
         return name
 
-    def query(self, name: str, relations: Iterable[str]) -> exp.Select:
-        """One query of a step, with the steps it needs before it and their `relations` left to the reader."""
-        needed: dict[str, exp.Expr] = {}
-        given = set(relations)
+    def query(self, name: str) -> str:
+        """One query of a step, with the steps it needs before it; `measured` and `known` are left to the reader."""
+        needed: dict[str, None] = {}
 
         def gather(step: str) -> None:
-            for table in self.steps[step].find_all(exp.Table):
-                if table.name not in given and table.name not in needed:
-                    gather(table.name)
-            needed[step] = self.steps[step]
+            for before in dict.fromkeys(_STEP.findall(self.steps[step])):
+                if before in self.steps and before not in needed:
+                    gather(before)
+            needed[step] = None
 
         gather(name)
-        query = exp.select("profile", "since", "until").from_(name, copy=False)
-        for step, body in needed.items():
-            query = query.with_(step, as_=body.copy(), copy=False)
-        return query
+        steps = ", ".join(f"{step} AS ({self.steps[step]})" for step in needed)
+        return f"WITH {steps} SELECT profile, since, until FROM {name}"
 
     # Events to changes
 
@@ -88,7 +85,11 @@ class Script:
     # Changes to spans
 
     def holding(self, changes: Sequence[str], totals: int, holds: str, keys: str = "profile") -> str:
-        """The spans on which `holds` is true of the running totals `t0`, `t1`, …; before the first change it is not."""
+        """The pieces on which `holds` is true of the running totals `t0`, `t1`, …: from one change to the next.
+
+        Before the first change it is not. Several changes of one instant have the same totals, and all but the last of
+        their rows last for no time.
+        """
         columns = [f"c{number}" for number in range(totals)]
         rows = " UNION ALL ".join(f"SELECT {keys}, instant, {', '.join(columns)} FROM {name}" for name in changes)
         running = ", ".join(
@@ -96,14 +97,20 @@ class Script:
             for number, column in enumerate(columns)
         )
         return self.add(
-            f"SELECT {keys}, instant AS since, until FROM ("
-            f"SELECT {keys}, instant, holds, "
-            f"lead(instant, 1, {FOREVER}) OVER (PARTITION BY {keys} ORDER BY instant) AS until FROM ("
-            f"SELECT {keys}, instant, holds, "
-            f"lag(holds, 1, false) OVER (PARTITION BY {keys} ORDER BY instant) AS held FROM ("
-            f"SELECT {keys}, instant, coalesce({holds}, false) AS holds FROM ("
-            f"SELECT {keys}, instant, {running} FROM ({rows}) AS changed"
-            f") AS totals) AS truth) AS turns WHERE holds <> held) AS spans WHERE holds"
+            f"SELECT {keys}, instant AS since, until FROM (SELECT {keys}, instant, {running}, "
+            f"lead(instant, 1, {FOREVER}) OVER (PARTITION BY {keys} ORDER BY instant) AS until "
+            f"FROM ({rows}) AS changed) AS totals WHERE instant < until AND ({holds})"
+        )
+
+    def joined(self, pieces: str) -> str:
+        """The spans that pieces make together; the pieces of a profile may touch, and do not overlap."""
+        in_order = "OVER (PARTITION BY profile ORDER BY since)"
+        return self.add(
+            f"SELECT profile, since, CASE WHEN ends THEN until ELSE final END AS until FROM ("
+            f"SELECT profile, since, until, starts, ends, lead(until) {in_order} AS final FROM ("
+            f"SELECT profile, since, until, coalesce(lag(until) {in_order} <> since, true) AS starts, "
+            f"coalesce(lead(since) {in_order} <> until, true) AS ends FROM {pieces}"
+            f") AS neighbours WHERE starts OR ends) AS outermost WHERE starts"
         )
 
     def edges(self, spans: str, keys: str = "profile", step: int = 1) -> str:

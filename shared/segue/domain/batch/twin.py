@@ -1,19 +1,20 @@
 """The plan of a catalogue: which segments SQL computes, with which queries, and which the engine folds, and why.
 
-The queries read one relation, `history`: the events that count, each once as it was received first, with the columns
-`profile name message_id occurred_at received_at properties traits` (the last two JSON).
+The queries read one relation, `history`: the events that count, with the columns `profile name message_id occurred_at
+received_at properties traits` (the last two JSON). Copies may be among them: of `measured` and of the rows for the
+engine, whoever runs the queries keeps the one that was received first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlglot import exp, select
+from sqlglot import exp
 
 from segue.domain.batch.conditions import Writer
 from segue.domain.batch.dialects import call, literal
 from segue.domain.batch.matching import Beyond, json_path
-from segue.domain.batch.script import HISTORY, KNOWN
+from segue.domain.batch.script import KNOWN
 from segue.domain.rules import definition as language
 from segue.domain.rules.program import Program
 
@@ -24,8 +25,8 @@ class InSql:
     may be named several times): of these SQL is not certain, and the engine folds them. Both read `measured` and
     `known`."""
 
-    spans: exp.Expr
-    odd: exp.Expr | None
+    spans: str
+    odd: str | None
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Twin:
     """
 
     plans: Mapping[str, Plan]
-    measured: exp.Expr
-    known: exp.Expr
+    measured: str
+    known: str
 
 
 def twin(segments: Mapping[str, Any], program: Program) -> Twin:
@@ -58,28 +59,23 @@ def twin(segments: Mapping[str, Any], program: Program) -> Twin:
     return Twin(
         plans={name: plans[name] for name in segments},
         measured=_measured(writer),
-        known=select("profile", "MIN(received_at) AS since").from_("history").group_by("profile"),
+        known="SELECT profile, min(received_at) AS since FROM history GROUP BY profile",
     )
 
 
-def rows_for(program: Program) -> exp.Expr:
-    """The rows of `history` that the engine needs to fold this program, each profile's by `received_at`: those that
-    some measurement takes, and each profile's first."""
-    names = program.by_event.keys() - {"*"}
-    needed: list[exp.Expr] = [exp.EQ(this=exp.column("received_at", "history"), expression=exp.column("since"))]
-    if names:
-        needed.append(exp.column("name", "history").isin(*sorted(names)))
-    if program.by_trait:
-        needed.append(exp.column("name", "history").eq("Identified"))
-    rows = select("history.*").from_("history").join(KNOWN, using="profile")
-    if not program.by_event["*"]:
-        rows = rows.where(exp.or_(*needed))
-    return rows.order_by("profile", "received_at")
+def rows_for(program: Program) -> str:
+    """The rows of `history` that the engine needs to fold this program: those that some measurement takes, and each
+    profile's first."""
+    rows = f"SELECT history.* FROM history JOIN {KNOWN} USING (profile)"
+    if program.by_event["*"]:
+        return rows
+    names = sorted({*program.by_event, *(["Identified"] if program.by_trait else [])} - {"*"})
+    return f"{rows} WHERE history.received_at = {KNOWN}.since OR {_named(names)}"
 
 
 def _plan(writer: Writer, name: str, source: object) -> Plan:
     segment = language.parse(source)
-    writer.odd = {}
+    writer.odd, writer.within = {}, None
     try:
         for part in ("stays", "until", "enter_after", "purposes"):
             if getattr(segment, part):
@@ -88,20 +84,17 @@ def _plan(writer: Writer, name: str, source: object) -> Plan:
     except Beyond as beyond:
         return OnEngine(str(beyond))
     writer.segments[name], writer.odd_of[name] = spans, writer.odd
-    return InSql(writer.script.query(spans, (HISTORY, KNOWN)), _any_of(writer.odd))
+    return InSql(writer.script.query(writer.script.joined(spans)), " UNION ".join(writer.odd) or None)
 
 
-def _any_of(queries: Iterable[str]) -> exp.Expr | None:
-    parts: list[exp.Expr] = [exp.maybe_parse(query, dialect="duckdb") for query in queries]
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return exp.union(*parts, distinct=True)
-
-
-def _measured(writer: Writer) -> exp.Expr:
+def _measured(writer: Writer) -> str:
     columns = [
-        exp.alias_(call("at", exp.column(root), literal(json_path(path))), name)
+        f", {call('at', exp.column(root), literal(json_path(path))).sql('duckdb')} AS {name}"
         for (root, path), name in writer.columns.items()
     ]
-    rows = select("profile", "name", "occurred_at", "received_at", "message_id", *columns).from_("history")
-    return rows if "*" in writer.names else rows.where(exp.column("name").isin(*sorted(writer.names)))
+    rows = f"SELECT profile, name, occurred_at, received_at, message_id{''.join(columns)} FROM history"
+    return rows if "*" in writer.names else f"{rows} WHERE {_named(sorted(writer.names))}"
+
+
+def _named(names: Sequence[str]) -> str:
+    return exp.column("name", "history").isin(*names).sql("duckdb") if names else "false"
