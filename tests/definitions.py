@@ -79,6 +79,7 @@ GOOD: Mapping[str, dict[str, Any]] = {
     "sample": {"sample": {"percent": 10, "seed": "x"}},
     "session": {"session": "this.distinct.category", "of": "A", "where": {"x": {"gt": 5}}, "is": {"ge": 2}},
     "score": {"score": "engagement", "is": {"ge": 5}},
+    "cluster": {"cluster": {"model": "shoppers", "is": "large", "max_distance": 2.5}},
     "geo": {"geo": {"country": ["FR"], "region": "IDF", "city": ["Paris"], "near": {"lat": 1, "lon": 2, "km": 5}}},
 }
 """One condition of each kind, with every field it may have."""
@@ -106,6 +107,16 @@ GOOD_COMPUTED: Mapping[str, dict[str, Any]] = {
     **{figure: {figure: "n", "of": "A", "where": {"x": {"gt": 5}}, "within": "30d"} for figure in FIGURE_FUNCTIONS},
 }
 """A computed trait of each form, with every field it may have."""
+
+GOOD_MODELS: Mapping[str, dict[str, Any]] = {
+    "shoppers": {
+        "name": "Shoppers",
+        "description": "By how much they do of late",
+        "features": {"engagement": {"mean": 10, "scale": 5}},
+        "centroids": {"small": {"engagement": -1}, "large": {"engagement": 1.5}},
+    },
+}
+"""A model, with every field it may have."""
 
 MISTAKES: Sequence[tuple[Any, str, str]] = [
     (row["when"], row["path"], row["says"])

@@ -17,6 +17,13 @@ from tests.domain.test_first_catalogue import START, Did, added, coupon, ordered
 LISTS = {"vip": {"user_id:42"}}
 SCORES = {"engagement": Score.model_validate({"events": [{"did": "A", "points": 10}], "half_life": "7d"})}
 
+MODELS = {
+    "shoppers": {
+        "features": {"engagement": {"mean": 5, "scale": 10}},
+        "centroids": {"small": {"engagement": 0}, "large": {"engagement": 2}},
+    }
+}
+
 
 class Said(NamedTuple):
     """A condition, what its line says (without the mark), and what is nearest if it does not hold."""
@@ -147,6 +154,11 @@ EXAMPLES = {
         "the session's `this.events` of `A` at least 3: 1",
         "two more events in this session",
     ),
+    "cluster": Said(
+        {"cluster": {"model": "shoppers", "is": "large", "max_distance": 1}},
+        "in the micro-segment `large` of `shoppers`, at most 1 away: `small`, 0.5 away",
+        "in the micro-segment `large` of `shoppers`, at most 1 away (found: `small`, 0.5 away)",
+    ),
     "score": Said(
         {"score": "engagement", "is": {"ge": 50}},
         "the score `engagement` at least 50: 10",
@@ -157,7 +169,8 @@ EXAMPLES = {
 
 def explained(condition: dict[str, Any], events: Sequence[Event]) -> list[str]:
     other = {"name": "Other", "when": {"did": "B"}}
-    program = rules.compile({"it": {"name": "It", "when": condition}, "other": other}, lists=LISTS, scores=SCORES)
+    segments = {"it": {"name": "It", "when": condition}, "other": other}
+    program = rules.compile(segments, lists=LISTS, scores=SCORES, models=MODELS)
     state = rules.fold(program, rules.empty(), events)
     return rules.words(rules.explain(program, state, "it", state.instant))
 

@@ -15,7 +15,7 @@ from segue.domain.rules import traits
 from segue.domain.rules.definition import KINDS, problems
 from segue.domain.rules.kinds.aggregate import FIGURE_FUNCTIONS
 from segue.domain.rules.operators import OPERATORS
-from tests.definitions import GOOD, GOOD_COMPUTED, GOOD_SCORES, MISTAKES
+from tests.definitions import GOOD, GOOD_COMPUTED, GOOD_MODELS, GOOD_SCORES, MISTAKES
 
 Steps = tuple[str | int, ...]
 
@@ -64,7 +64,7 @@ def compiled(definition: dict[str, Any], section: str) -> rules.Program:
         catalogue["segments"]["it"] = {"name": "It", "when": definition}
     else:
         catalogue[section]["it"] = definition
-    return rules.compile(catalogue.pop("segments"), lists=LISTS, **catalogue)
+    return rules.compile(catalogue.pop("segments"), lists=LISTS, models=GOOD_MODELS, **catalogue)
 
 
 PLACES = {"when": "segments.it.when", "scores": "scores.it", "computed": "computed.it"}

@@ -1,5 +1,6 @@
 """`cluster`: the nearest micro-segment of a published model."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,10 +14,12 @@ from segue.domain.event import Json
 from segue.domain.rules.courses import Value, exact, moves, side_by_side
 from segue.domain.rules.evidence import content_key
 from segue.domain.rules.figures import MILLION, micro
+from segue.domain.rules.finding import NOTHING, Finding
 from segue.domain.rules.intervals import FOREVER, Spans, clipped, union
 from segue.domain.rules.measurements import Measurements, Node, Reading, View, all_reads, leaf
 from segue.domain.rules.model import Model, Number, Refused, Text
 from segue.domain.rules.operators import MISSING, is_number, split, value_at
+from segue.domain.rules.wording import shown
 from segue.domain.time import DAY
 
 Point = Mapping[str, Fraction]
@@ -105,26 +108,40 @@ def compile_cluster(definition: Cluster, measurements: Measurements) -> Node:
     recurs = any(reading.moves for reading in readings.values())
     farthest = None if part.max_distance is None else exact(part.max_distance) ** 2
 
-    def is_there(values: Mapping[str, Value], instant: int) -> bool:
+    def nearest(values: Mapping[str, Value], instant: int) -> tuple[str, Fraction] | None:
         now = {name: _as_of_today(value, instant) for name, value in values.items()}
         found = {feature: value_at(now, path) for feature, path in paths.items()}
-        if not all(is_number(value) for value in found.values()):
-            return False
-        name, distance = space.nearest(found)
-        return name == part.is_ and (farthest is None or distance <= farthest)
+        return space.nearest(found) if all(is_number(value) for value in found.values()) else None
+
+    def is_there(found: tuple[str, Fraction] | None) -> bool:
+        return found is not None and found[0] == part.is_ and (farthest is None or found[1] <= farthest)
+
+    def pieces_of(view: View) -> Sequence[tuple[int, Mapping[str, Value]]]:
+        return side_by_side({name: reading.course(view) for name, reading in readings.items()})
 
     def spans(view: View) -> Spans:
-        pieces = side_by_side({name: reading.course(view) for name, reading in readings.items()})
+        pieces = pieces_of(view)
         ends = [*(instant for instant, _ in pieces[1:]), FOREVER]
         found: Spans = []
         for (since, values), until in zip(pieces, ends, strict=True):
             midnights = range(since - since % DAY + DAY, min(until, view.horizon), DAY) if recurs else ()
-            found += [(a, b) for a, b in pairwise([since, *midnights, until]) if is_there(values, a)]
+            found += [(a, b) for a, b in pairwise([since, *midnights, until]) if is_there(nearest(values, a))]
         return clipped(union(found), view.start, view.horizon) if recurs else union(found)
+
+    def describe(view: View) -> Finding:
+        found = nearest(pieces_of(view)[0][1], view.start)
+        near = "" if part.max_distance is None else f", at most {shown(part.max_distance)} away"
+        return Finding(
+            says=f"in the micro-segment `{part.is_}` of `{part.model}`{near}",
+            found="a feature is missing" if found is None else f"`{found[0]}`, {shown(_root(found[1]))} away",
+            figure=None if found is None else found[0],
+            wanted=part.is_,
+            distance=0 if is_there(found) else NOTHING,
+        )
 
     content = content_key(["cluster", model.model_dump(), part.model_dump(), _keys(readings)])
     measurements.used.add(content)
-    return leaf(content, spans, all_reads(readings.values()), recurs=recurs, cost=16)
+    return leaf(content, spans, all_reads(readings.values()), recurs=recurs, cost=16, describe=describe)
 
 
 def _as_of_today(value: Value, instant: int) -> Json:
@@ -132,6 +149,10 @@ def _as_of_today(value: Value, instant: int) -> Json:
     if moves(value):
         return value.at(max(instant - instant % DAY, value.newest))
     return None if value is MISSING else value
+
+
+def _root(square: Fraction) -> float:
+    return round(math.sqrt(square), 6)
 
 
 def _keys(readings: Mapping[str, Reading]) -> Mapping[str, str]:
