@@ -192,6 +192,13 @@ def test_a_computed_trait_that_measures_time_is_shown_as_a_clock_would() -> None
     assert rules.words(said)[-1] == "  ✗ the trait `since_a` at least `7d`: 1 day 0:01:00; from 2023-11-21 22:13:20 UTC"
 
 
+def test_what_holds_for_ever_by_the_clocks_of_every_week_has_no_end() -> None:
+    days = [["mon", "tue", "wed", "thu", "fri"], ["sat", "sun"]]
+    lines = explained({"any": [{"time": {"days": each, "tz": "UTC"}} for each in days]}, [A])
+    assert lines[2] == "  ✓ at least one of"
+    assert lines[3].endswith("; until 2023-11-18 00:00:00 UTC")
+
+
 def test_a_step_that_can_no_longer_be_followed_does_not_count() -> None:
     """
     A    A..........      too long ago for a B within 10 minutes

@@ -208,7 +208,7 @@ def remembering(definition: Mapping[str, Any], *instants: int) -> rules.State:
 
 
 def is_member(definition: Mapping[str, Any], state: rules.State, at: int) -> bool:
-    program = rules.compile({"it": {"name": "It", **definition}})
+    program = rules.compile({"it": {**definition, "name": "It"}})
     return covers(rules.timeline(program, state, START + at), "it", START + at)
 
 
@@ -234,6 +234,31 @@ def test_what_has_been_true_for_longer_is_what_enters(instants: tuple[int, int])
     merged = remembering(definition, *instants)
     assert not is_member(definition, merged, 22 * HOUR - 1)
     assert is_member(definition, merged, 22 * HOUR)
+
+
+def test_what_the_earlier_state_would_have_remembered_by_then_is_remembered() -> None:
+    """
+    one     A at 0, and nothing since     remembered until 30 h
+    other   .............. B at 20 h
+    """
+    definition = {"when": {"did": "A", "within": "1ms"}, "stays": "30h"}
+    program = rules.compile({"it": {"name": "It", **definition}})
+    earlier, later = (
+        rules.fold(program, rules.empty(), [replace(happened(at, START + at), name=name)])
+        for at, name in ((0, "A"), (20 * HOUR, "B"))
+    )
+    for merged in (rules.merge(program, earlier, later), rules.merge(program, later, earlier)):
+        assert is_member(definition, merged, 30 * HOUR)
+        assert not is_member(definition, merged, 30 * HOUR + 1)
+
+
+def test_a_copy_of_what_the_other_one_folded_is_told_after_merging_too() -> None:
+    program = rules.compile({"it": {"name": "It", "when": {"did": "A", "count": {"ge": 2}}}})
+    folded = rules.fold(program, rules.empty(), [happened(0, START)])
+    merged = rules.merge(program, rules.empty(), folded)
+    again = rules.fold(program, merged, [happened(0, START)])
+    assert (again.counts.folded, again.counts.duplicate) == (1, 1)
+    assert again.memberships == {}
 
 
 @pytest.mark.parametrize("first", [0, 2 * HOUR])
@@ -368,6 +393,20 @@ def filled(before: Engine, after: Engine) -> list[str]:
 
 def kept_of(evidence: Any) -> tuple[Any, ...]:
     return evidence.far, evidence.near, evidence.most, evidence.looked_back
+
+
+def test_what_a_state_remembers_of_a_definition_that_was_not_yet_filled_is_forgotten() -> None:
+    """
+    A     0 ...|cut
+    B     .....|... 10 h     without the A, `not A` would have held until now
+    """
+    new = {"it": {"name": "It", "when": {"not": {"did": "A"}}, "stays": "7d"}}
+    before, now = rules.compile({}), rules.compile(new)
+    early, late = happened(0, START), replace(happened(1, START + 10 * HOUR), name="B")
+    live = rules.fold(now, rules.fold(before, rules.empty(), [early]), [late], at=START + 20 * HOUR)
+    adopted = rules.adopt(now, live, rules.fold(now, rules.empty(), [early]), now.evidence.keys())
+    assert is_member(new["it"], live, 20 * HOUR)
+    assert not is_member(new["it"], adopted, 20 * HOUR)
 
 
 @pytest.mark.parametrize("after", [MINUTE, 3 * DAY])
