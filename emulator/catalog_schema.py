@@ -19,6 +19,7 @@ from segue.domain.catalog import Catalog
 from segue.domain.rules.definition import KINDS
 from segue.domain.rules.kinds.aggregate import FIGURE_FUNCTIONS, Figure
 from segue.domain.rules.kinds.clock import DateTest
+from segue.domain.rules.kinds.cluster import ClusterOf, Feature
 from segue.domain.rules.kinds.person import GeoOf
 from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.kinds.sequence import SequenceOf
@@ -176,6 +177,8 @@ MORE: Final[Mapping[type[BaseModel], Schema]] = {
         "if": {"required": ["of"]},
         "then": {"properties": {"session": {"pattern": r"^(this|last)\.(events|distinct\..+)$"}}},
     },
+    ClusterOf: {"properties": {"max_distance": {"minimum": 0}}},
+    Feature: {"properties": {"scale": {"exclusiveMinimum": 0}}},
     Score: _one_of(("half_life", "within")),
     TogetherOf: {
         "properties": {
@@ -223,7 +226,14 @@ def for_editors() -> Schema:
     schema = Catalog.model_json_schema(schema_generator=_Generator)
     kinds = schema["$defs"]["Segment"]["properties"]["when"]["oneOf"]
     schema = _referring(schema, kinds)
-    condition = {"description": f"A condition: exactly one of `{'` `'.join(KINDS)}`.", "oneOf": kinds}
+    condition = {
+        "description": f"A condition: exactly one of `{'` `'.join(KINDS)}`.",
+        "oneOf": kinds,
+        "examples": [
+            {"did": "Product Viewed", "count": {"ge": 3}, "within": "10m"},
+            {"all": [{"trait": "plan", "is": "pro"}, {"not": {"did": "Order Completed", "within": "30d"}}]},
+        ],
+    }
     return {
         "$schema": DIALECT,
         **schema,

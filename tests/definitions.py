@@ -78,8 +78,8 @@ GOOD: Mapping[str, dict[str, Any]] = {
     "consent": {"consent": "ads"},
     "sample": {"sample": {"percent": 10, "seed": "x"}},
     "session": {"session": "this.distinct.category", "of": "A", "where": {"x": {"gt": 5}}, "is": {"ge": 2}},
+    "cluster": {"cluster": {"model": "shoppers", "is": "small", "max_distance": 2.5}},
     "score": {"score": "engagement", "is": {"ge": 5}},
-    "cluster": {"cluster": {"model": "shoppers", "is": "large", "max_distance": 2.5}},
     "geo": {"geo": {"country": ["FR"], "region": "IDF", "city": ["Paris"], "near": {"lat": 1, "lon": 2, "km": 5}}},
 }
 """One condition of each kind, with every field it may have."""
@@ -111,12 +111,12 @@ GOOD_COMPUTED: Mapping[str, dict[str, Any]] = {
 GOOD_MODELS: Mapping[str, dict[str, Any]] = {
     "shoppers": {
         "name": "Shoppers",
-        "description": "By how much they do of late",
-        "features": {"engagement": {"mean": 10, "scale": 5}},
-        "centroids": {"small": {"engagement": -1}, "large": {"engagement": 1.5}},
-    },
+        "description": "By what they spend",
+        "features": {"orders": {"mean": 2, "scale": 2.5}, "spent": {"mean": 100, "scale": 50}},
+        "centroids": {"small": {"orders": -1, "spent": -2}, "large": {"orders": 1, "spent": 1}},
+    }
 }
-"""A model, with every field it may have."""
+"""A model with every field that one may have."""
 
 MISTAKES: Sequence[tuple[Any, str, str]] = [
     (row["when"], row["path"], row["says"])

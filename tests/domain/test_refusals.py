@@ -58,26 +58,28 @@ def first_problem(definition: dict[str, Any], section: str = "when") -> Invalid 
 
 
 def compiled(definition: dict[str, Any], section: str) -> rules.Program:
-    """The program of a catalogue in which `it` is a segment with this `when`, a score, or a computed trait."""
-    catalogue: dict[str, Any] = {"segments": {**OTHERS}, "scores": {**SCORES}, "computed": {}}
+    """The program of a catalogue in which `it` is a segment with this `when`, a score, a computed trait or a model."""
+    catalogue: dict[str, Any] = {
+        "segments": {**OTHERS},
+        "scores": {**SCORES},
+        "computed": {},
+        "models": {**GOOD_MODELS},
+    }
     if section == "when":
         catalogue["segments"]["it"] = {"name": "It", "when": definition}
     else:
         catalogue[section]["it"] = definition
-    return rules.compile(catalogue.pop("segments"), lists=LISTS, models=GOOD_MODELS, **catalogue)
+    return rules.compile(catalogue.pop("segments"), lists=LISTS, **catalogue)
 
 
-PLACES = {"when": "segments.it.when", "scores": "scores.it", "computed": "computed.it"}
-DEFINITIONS = [("when", GOOD), ("scores", GOOD_SCORES), ("computed", GOOD_COMPUTED)]
-EACH_PART = pytest.mark.parametrize(
-    ("section", "definition", "steps"),
-    [
-        pytest.param(section, definition, steps, id=f"{section} {name} {written(steps)}")
-        for section, definitions in DEFINITIONS
-        for name, definition in definitions.items()
-        for steps in parts(definition)
-    ],
-)
+PLACES = {"when": "segments.it.when", "scores": "scores.it", "computed": "computed.it", "models": "models.it"}
+DEFINITIONS = [("when", GOOD), ("scores", GOOD_SCORES), ("computed", GOOD_COMPUTED), ("models", GOOD_MODELS)]
+PARTS = [
+    pytest.param(section, definition, steps, id=f"{section} {name} {written(steps)}")
+    for section, definitions in DEFINITIONS
+    for name, definition in definitions.items()
+    for steps in parts(definition)
+]
 
 
 def test_there_is_a_good_definition_of_each_kind() -> None:
@@ -89,7 +91,7 @@ def test_there_is_a_good_definition_of_each_kind() -> None:
         ]
 
 
-@EACH_PART
+@pytest.mark.parametrize(("section", "definition", "steps"), PARTS)
 def test_a_part_of_the_wrong_kind_is_refused_where_it_is(
     section: str, definition: dict[str, Any], steps: Steps
 ) -> None:
@@ -106,7 +108,9 @@ def test_a_part_of_the_wrong_kind_is_refused_where_it_is(
     assert refused >= 4  # a number is good where a number is wanted, a text where a text is; nothing is where all is
 
 
-@EACH_PART
+@pytest.mark.parametrize(
+    ("section", "definition", "steps"), [part for part in PARTS if part.values[0] != "models"]
+)  # of a model a part more or less is wrong elsewhere: see below
 def test_a_part_that_is_missing_or_one_too_many_is_refused_with_the_path(
     section: str, definition: dict[str, Any], steps: Steps
 ) -> None:
@@ -212,4 +216,31 @@ def test_a_mistake_is_named(condition: dict[str, Any], path: str, message: str) 
 def test_a_mistake_beside_the_condition_is_named(part: dict[str, Any], path: str, message: str) -> None:
     [error] = problems({"name": "It", "when": {"did": "A"}, **part})
     assert error.path == path
+    assert error.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("changed", "path", "message"),
+    [
+        ({"features": {"orders": {}}}, "centroids.small", "expected exactly the features orders, found {'orders': -1,"),
+        ({"features": {}}, "features", "expected at least 1 of them, found {}"),
+        ({"features": {"orders": {"scale": 0}}}, "features.orders.scale", "expected more than 0, found 0"),
+        ({"features": {"orders": {"median": 2}}}, "features.orders.median", "expected no such part, found 2"),
+        (
+            {"centroids": {"small": {"orders": 1}}},
+            "centroids.small",
+            "expected exactly the features orders spent",
+        ),
+        (
+            {"centroids": {"small": {"orders": 1, "spent": "2"}}},
+            "centroids.small.spent",
+            "expected a number, found '2'",
+        ),
+        ({"points": {}}, "points", "expected no such part, found {}"),
+    ],
+)
+def test_a_mistake_in_a_model_is_named(changed: dict[str, Any], path: str, message: str) -> None:
+    error = first_problem({**GOOD_MODELS["shoppers"], **changed}, "models")
+    assert error is not None
+    assert error.path == f"models.it.{path}"
     assert error.message.startswith(message)

@@ -1,6 +1,7 @@
 """The JSON Schema for editors takes whatever the rules take, refuses what it can see to be wrong, and explains it."""
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+from pydantic import BaseModel
 
 from emulator.catalog_schema import OPERANDS, for_editors
 from emulator.yaml_file import read
-from segue.domain.rules.definition import problems
+from segue.domain.errors import Invalid
+from segue.domain.rules.definition import parse, parse_as
+from segue.domain.rules.kinds.cluster import ClusterModel
+from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.operators import OPERATORS
-from tests.definitions import GOOD, MISTAKES
+from segue.domain.rules.traits import Computed
+from tests.definitions import GOOD, GOOD_COMPUTED, GOOD_MODELS, GOOD_SCORES, MISTAKES
 from tests.domain.drawn import Example, examples
 from tests.strategies import Catalog, definitions
 
@@ -34,13 +40,42 @@ UNSEEN = {
     "when.in": "one number against another",
     "when.any[1].list": "what else is in the catalogue",
     "when.not.segment": "what else is in the catalogue",
+    "when.cluster.model": "what else is in the catalogue",
+    "when.not.cluster.is": "what else is in the catalogue",
+    "when.score": "what else is in the catalogue",
     "when.all[0].segment": "what else is in the catalogue",
 }
 """Where mistakes are made that a JSON Schema has no words for, and why."""
 
 
-def accepts(when: Any) -> bool:
-    return bool(VALIDATOR.is_valid({"segments": {"it": {"name": "It", "when": when}}}))
+SECTIONS = {"when": GOOD, "scores": GOOD_SCORES, "computed": GOOD_COMPUTED, "models": GOOD_MODELS}
+EACH = [
+    pytest.param(section, one, id=f"{section} {name}")
+    for section, definitions in SECTIONS.items()
+    for name, one in definitions.items()
+]
+
+
+MODELS: Mapping[str, type[BaseModel]] = {"scores": Score, "computed": Computed, "models": ClusterModel}
+
+
+def accepts(definition: Any, section: str = "when") -> bool:
+    """Whether a file in which `it` is such a definition is valid."""
+    if section == "when":
+        return bool(VALIDATOR.is_valid({"segments": {"it": {"name": "It", "when": definition}}}))
+    return bool(VALIDATOR.is_valid({section: {"it": definition}}))
+
+
+def taken(definition: Any, section: str) -> bool:
+    """Whether the rules take such a definition, by itself."""
+    try:
+        if section == "when":
+            parse({"name": "It", "when": definition})
+        else:
+            parse_as(MODELS[section], definition)
+    except Invalid:
+        return False
+    return True
 
 
 def test_it_is_a_schema_of_the_dialect_that_it_names() -> None:
@@ -59,9 +94,9 @@ def test_it_takes_each_example_of_the_page_on_the_language(example: Example, tmp
     assert list(VALIDATOR.iter_errors(read(tmp_path / "example.yaml").value)) == []
 
 
-@pytest.mark.parametrize("kind", GOOD)
-def test_it_takes_each_kind_with_all_its_fields(kind: str) -> None:
-    assert accepts(GOOD[kind])
+@pytest.mark.parametrize(("section", "definition"), EACH)
+def test_it_takes_each_kind_with_all_its_fields(section: str, definition: Any) -> None:
+    assert accepts(definition, section)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests" / "cases").glob("*.json")), ids=lambda path: path.name)
@@ -86,15 +121,14 @@ def test_it_refuses_the_mistakes_that_it_can_see(condition: dict[str, Any], path
     assert not accepts(condition) or path in UNSEEN
 
 
-@pytest.mark.parametrize("kind", GOOD)
-def test_it_is_never_stricter_than_the_rules(kind: str) -> None:
+@pytest.mark.parametrize(("section", "definition"), EACH)
+def test_it_is_never_stricter_than_the_rules(section: str, definition: Any) -> None:
     """With any one part replaced by something else, whatever the rules still take the schema takes."""
     refused = 0
     for wrong in ([], {}, "", "10m", -1, 2, 0.5, True, ["x"], {"ge": 2}):
-        for changed in with_one_part_replaced(GOOD[kind], wrong):
-            taken = not problems({"name": "It", "when": changed})
-            accepted = accepts(changed)
-            assert accepted or not taken, changed
+        for changed in with_one_part_replaced(definition, wrong):
+            accepted = accepts(changed, section)
+            assert accepted or not taken(changed, section), changed
             refused += not accepted
     assert refused
 

@@ -208,14 +208,23 @@ class Catalog(Part):
     """
 
     sources: dict[Id, Source] = {}
+    """Where events come from, and who may read."""
     segments: dict[Id, Annotated[dict[str, Any], _ShownAs(Segment)]] = {}
+    """Who is who, at any moment."""
     scores: dict[Name, Annotated[dict[str, Any], _ShownAs(Score)]] = {}
+    """Points for events, which fade or leave a window, for the condition `score`."""
     computed: dict[Name, Annotated[dict[str, Any], _ShownAs(Computed)]] = {}
+    """Traits that follow from what was done, for the condition `trait`."""
     models: dict[Name, Annotated[dict[str, Any], _ShownAs(ClusterModel)]] = {}
+    """Points among visitors, for the condition `cluster`."""
     slots: dict[Id, Slot] = {}
+    """The places on a page, and what fills them for whom."""
     destinations: dict[Id, Destination] = {}
+    """Who is told when somebody enters or leaves a segment."""
     lists: dict[Id, StaticList] = {}
+    """Visitors by name, for the condition `list`."""
     settings: Settings = Settings()
+    """What holds for the whole catalogue."""
 
     def program(self) -> rules.Program:
         """The compiled segments. Raises `Invalid` with the path of the part that is wrong."""

@@ -142,6 +142,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "missing": "expected this part, found nothing",
     "extra_forbidden": "expected no such part",
     "model_type": "expected a mapping",
+    "dict_type": "expected a mapping",
     "list_type": "expected a list",
     "tuple_type": "expected a list",
     "string_type": "expected text",
