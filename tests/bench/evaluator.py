@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from emulator.catalog import load
-from segue.domain import rules
+from segue.domain import catalog, rules
 from segue.domain.document import StateDocument, decode_state, encode
 from segue.domain.event import Event
 from segue.domain.message import EVENTS_RECEIVED, EventsReceived
@@ -94,7 +94,7 @@ def state_bytes() -> Sequence[Measurement]:
 
 def message() -> Sequence[Measurement]:
     """CPU of one message of 5 events under the first catalogue: data and state decoded, folded, timeline, encoded."""
-    program = rules.compile(msgspec.json.decode(load(CATALOG))["segments"])
+    program = catalog.parse(msgspec.json.decode(load(CATALOG))).program()
     stored = _stored(program)
     received = [
         msgspec.json.encode(

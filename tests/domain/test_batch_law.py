@@ -159,7 +159,7 @@ def test_the_first_catalogue_has_the_same_members_over_a_real_log(twin: Batch) -
 def test_of_the_first_catalogue_the_engine_folds_what_remembers_and_compares() -> None:
     plans = batch.twin(FIRST_CATALOG, rules.compile(FIRST_CATALOG)).plans
     left = {name: plan.reason for name, plan in plans.items() if isinstance(plan, OnEngine)}
-    assert left == {"high-purchase-intent": "stays", "bargain-hunter": "compare"}
+    assert left == {"high-purchase-intent": "stays", "bargain-hunter": "compare", "engaged-reader": "session"}
 
 
 @A_TENTH

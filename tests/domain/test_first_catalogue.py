@@ -13,9 +13,11 @@ import pytest
 
 from emulator.catalog import load
 from segue.catalogs import compiled
+from segue.domain.catalog import Catalog
 from segue.domain.event import Event
 from segue.domain.time import DAY, HOUR, MINUTE
 from segue.ports import PublishedCatalog
+from tests.domain.drawn import options
 from tests.engine import Engine
 from tests.oracle import Oracle
 
@@ -26,13 +28,17 @@ Member = Callable[[Sequence[Event], str, int], bool]
 
 
 @cache
+def catalog() -> Catalog:
+    return compiled(PublishedCatalog(1, load(FOLDER))).catalog
+
+
 def segments() -> dict[str, dict[str, Any]]:
-    return compiled(PublishedCatalog(1, load(FOLDER))).catalog.segments
+    return catalog().segments
 
 
 @pytest.fixture(params=[Engine, Oracle])
 def member(request: pytest.FixtureRequest) -> Member:
-    answers: Member = request.param(segments()).member
+    answers: Member = request.param(segments(), **options(catalog())).member
     return answers
 
 
@@ -58,6 +64,10 @@ def added(at: int) -> Did:
 
 def ordered(at: int, revenue: float = 50) -> Did:
     return Did(at, "Order Completed", {"revenue": revenue})
+
+
+def removed(at: int) -> Did:
+    return Did(at, "Product Removed", {"product_id": "p"})
 
 
 def coupon(at: int) -> Did:
@@ -259,6 +269,59 @@ LINES = [
         [(0, HOUR), (25 * HOUR, 34 * HOUR)],
     ),
     Line("so does an order", "casual-browser", [page(0), ordered(HOUR)], [(0, HOUR)]),
+    # 0        2m     5m    6m    35m   65m
+    # dresses  shoes  page  page  page  30 minutes without anything
+    #                       [===========)
+    Line(
+        "more than five minutes with two categories make an engaged reader for as long as the session goes on",
+        "engaged-reader",
+        [viewed(0), viewed(2 * MINUTE, category="shoes"), *map(page, (5 * MINUTE, 6 * MINUTE, 35 * MINUTE))],
+        [(6 * MINUTE, 65 * MINUTE)],
+    ),
+    # 0        20m   40m    1h10m
+    # dresses  page  shoes  the session has ended
+    #                [======)
+    Line(
+        "the second category may come last",
+        "engaged-reader",
+        [viewed(0), page(20 * MINUTE), viewed(40 * MINUTE, category="shoes")],
+        [(40 * MINUTE, 70 * MINUTE)],
+    ),
+    Line(
+        "exactly five minutes are not enough",
+        "engaged-reader",
+        [viewed(0), viewed(5 * MINUTE, category="shoes")],
+    ),
+    Line(
+        "a category of the session before does not count",
+        "engaged-reader",
+        [viewed(0), viewed(30 * MINUTE, category="shoes"), page(40 * MINUTE)],
+    ),
+    # 0        7d     14d
+    # 2 orders        7 days later 25 of 50 are left
+    # [1ms)
+    Line("two orders are worth 50 for a moment", "highly-engaged", [ordered(0), ordered(0)], [(0, 1)]),
+    # 0         7d
+    # 4 orders  50 of 100 are left
+    # [=========]
+    Line(
+        "four orders are worth 50 a week later",
+        "highly-engaged",
+        [ordered(0), ordered(0), ordered(0), ordered(0)],
+        [(0, 7 * DAY + 1)],
+    ),
+    # 0         7d         14d
+    # 4 orders  an order   37.5 of 75 are left
+    # [====================)
+    Line(
+        "an order a week later adds to what is left",
+        "highly-engaged",
+        [ordered(0), ordered(0), ordered(0), ordered(0), ordered(7 * DAY), ordered(7 * DAY)],
+        [(0, 14 * DAY + 1)],
+    ),
+    Line(
+        "two orders and a product taken out again are not enough", "highly-engaged", [ordered(0), added(0), removed(0)]
+    ),
 ]
 
 
@@ -272,7 +335,7 @@ def test_a_visitor_is_inside_exactly_as_drawn(member: Member, line: Line) -> Non
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.segment}: {line.fact}")
 def test_the_end_of_a_membership_is_known_when_the_last_event_is(line: Line) -> None:
-    engine = Engine(segments())
+    engine = Engine(segments(), **options(catalog()))
     last = START + line.visit[-1].at
     state = engine.folded([event] for event in events(line.visit))
     known = engine.timeline(state, last).memberships.get(line.segment, ())

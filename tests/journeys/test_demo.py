@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 
-from ruamel.yaml import YAML
+import msgspec
 
+from emulator.catalog import load
 from emulator.server import listening
 from tests.journeys.running import ROOT, segue
 from tests.shared_data import REES46, needs
 
-SEGMENTS = YAML(typ="safe").load(ROOT / "infra" / "catalog" / "segments.yaml")["segments"]
+SEGMENTS = msgspec.json.decode(load(ROOT / "infra" / "catalog"))["segments"]
 
 
 def members(output: str) -> Mapping[str, int]:

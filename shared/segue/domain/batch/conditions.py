@@ -10,6 +10,7 @@ from sqlglot import exp
 from segue.domain.batch.dialects import call, literal
 from segue.domain.batch.matching import LARGEST_EXACT, Beyond, figure_test, json_path, test
 from segue.domain.batch.script import HISTORY, KNOWN, Script
+from segue.domain.rules.definition import KINDS
 from segue.domain.rules.evidence import CalendarWindow, Window
 from segue.domain.rules.intervals import FOREVER
 from segue.domain.rules.kinds.absent import Absent
@@ -27,6 +28,8 @@ COSTS: Final[Mapping[type[BaseModel], int]] = {Did: 1, FirstTime: 2, Absent: 3, 
 """What the spans of kinds that choose events cost, roughly; other kinds hold for people who did nothing."""
 
 MOST_COSTLY: Final = 5
+
+KIND_OF: Final[Mapping[type[BaseModel], str]] = {model: kind for kind, (model, _) in KINDS.items()}
 
 TOTAL: Final = [exp.column(f"t{number}") for number in range(4)]
 
@@ -91,7 +94,7 @@ class Writer:
     def spans(self, condition: BaseModel) -> str:
         """The step with the spans of a condition. Raises `Beyond` where SQL does not say it for certain."""
         if type(condition) not in WRITERS:
-            raise Beyond(next(iter(condition.model_fields_set)).rstrip("_"))
+            raise Beyond(KIND_OF[type(condition)])
         return WRITERS[type(condition)](self, condition)
 
 
