@@ -41,6 +41,26 @@ def load(folder: Path) -> bytes:
     return msgspec.json.encode(documents, order="sorted")
 
 
+def with_segments(path: Path, live: Mapping[str, Json]) -> tuple[Mapping[str, Json], list[str]]:
+    """A live catalogue's documents with the segments of a file in place of those of the same ids, and these ids.
+
+    Raises `Broken` with all the problems of the file.
+    """
+    file = _sectioned(read(path))
+    wrong = [section for section in file.value if section != "segments"]
+    if wrong or not file.value.get("segments"):
+        section = wrong[0] if wrong else ""
+        message = "expected segments: alone" if wrong else "expected at least one segment under segments:"
+        raise Broken([Problem(file.places.get(section, file.whole), section, message)])
+    documents = {**live, "segments": {**live.get("segments", {}), **file.value["segments"]}}
+    problems = [
+        Problem(place_of(part, file.places, file.whole), part, message) for part, message in _problems(documents)
+    ]
+    if problems:
+        raise Broken(sorted(problems))
+    return documents, [*file.value["segments"]]
+
+
 def _files(folder: Path) -> Sequence[YamlFile]:
     paths = sorted(folder.glob("*.yaml"))
     if not paths:

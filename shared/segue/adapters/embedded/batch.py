@@ -89,6 +89,13 @@ class Batch:
             self._fold(program, until)
         return {name: twin.plans[name] for name in names}
 
+    def events(self, profile: str) -> list[Event]:
+        """The events of a profile that count, in the order in which they were received."""
+        rows = self.connection.execute(
+            f"SELECT {COLUMNS} FROM history WHERE profile = ? {ONCE} ORDER BY received_at", [profile]
+        )
+        return [_event(row) for row in _fetched(rows)]
+
     def _compute(self, name: str, plan: InSql) -> None:
         if plan.odd is not None:
             self.connection.execute(
@@ -105,6 +112,8 @@ class Batch:
 
     def _fold(self, program: rules.Program, until: int) -> None:
         """Fold, for each segment, the profiles that SQL leaves to the engine."""
+        (left_over,) = self.connection.execute("SELECT list(DISTINCT segment) FROM odd").fetchall()
+        program = program.limited_to(left_over[0])
         found: list[Row] = []
         for profile, left, events in self._left(program):
             intervals = batch.folded(program, events, until)

@@ -30,6 +30,15 @@ class CatalogFile:
     async def current(self) -> PublishedCatalog | None:
         return await self._database.read(_current)
 
+    async def version(self, number: int) -> PublishedCatalog | None:
+        """An earlier version, or None if there never was one of that number."""
+
+        def read(connection: sqlite3.Connection) -> PublishedCatalog | None:
+            row = connection.execute("SELECT version, data FROM versions WHERE version = ?", (number,)).fetchone()
+            return row and PublishedCatalog(*row)
+
+        return await self._database.read(read)
+
     async def publish(self, data: bytes) -> PublishedCatalog:
         def append(connection: sqlite3.Connection) -> PublishedCatalog:
             current = _current(connection)

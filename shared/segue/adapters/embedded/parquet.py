@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from segue.adapters.embedded.rows import COLUMNS, Numbered, encoded
+from segue.domain.errors import Unavailable
 
 MEMORY = "1GB"
 
@@ -47,7 +48,8 @@ def scanned(
 
     `events` and `snapshots` are the views of the two topics as conditions and time travel ask for them.
     """
-    with TemporaryDirectory() as folder, closing(connected(threads)) as connection:
+    with TemporaryDirectory() as folder, failing(), closing(connected(threads)) as connection:
+        connection.execute(f"SET temp_directory = {_text(folder)}")
         for number, (topic, tail) in enumerate(tails.items()):
             lines = Path(folder) / f"{number}.ndjson"
             lines.write_bytes(b"".join(encoded(tail)))
@@ -56,6 +58,15 @@ def scanned(
                 parts.append(f"SELECT * FROM {_read_parquet(files[topic])}")
             connection.execute(f"CREATE VIEW {_quoted(topic)} AS {' UNION ALL BY NAME '.join(parts)}")
         yield connection
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Whatever DuckDB cannot do in here (a damaged file, a full disk, too little memory) is Unavailable."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise Unavailable(f"the archive: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager
