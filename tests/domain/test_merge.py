@@ -236,17 +236,16 @@ def test_what_has_been_true_for_longer_is_what_enters(instants: tuple[int, int])
     assert is_member(definition, merged, 22 * HOUR)
 
 
-def test_what_the_earlier_state_would_have_remembered_by_then_is_remembered() -> None:
+@pytest.mark.parametrize(("ticked", "other"), [(0, 20 * HOUR), (90 * MINUTE, 140 * MINUTE)])
+def test_what_the_earlier_state_would_have_remembered_by_then_is_remembered(ticked: int, other: int) -> None:
     """
-    one     A at 0, and nothing since     remembered until 30 h
-    other   .............. B at 20 h
+    one     A at 0, ticked, and nothing since     remembered until 30 h
+    other   .................... B                2 h before it is where its past begins
     """
     definition = {"when": {"did": "A", "within": "1ms"}, "stays": "30h"}
     program = rules.compile({"it": {"name": "It", **definition}})
-    earlier, later = (
-        rules.fold(program, rules.empty(), [replace(happened(at, START + at), name=name)])
-        for at, name in ((0, "A"), (20 * HOUR, "B"))
-    )
+    earlier = rules.fold(program, rules.empty(), [happened(0, START)], at=START + ticked)
+    later = rules.fold(program, rules.empty(), [replace(happened(1, START + other), name="B")])
     for merged in (rules.merge(program, earlier, later), rules.merge(program, later, earlier)):
         assert is_member(definition, merged, 30 * HOUR)
         assert not is_member(definition, merged, 30 * HOUR + 1)
