@@ -71,6 +71,15 @@ def test_every_operator_has_a_row(tmp_path: Path) -> None:
     assert {*OPERATORS, "any", "missing"} - {operation(test)[0] for test in tests} == set()
 
 
+def test_every_link_within_the_page_leads_to_a_heading() -> None:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    wanted = re.findall(r"\]\(#([^)]+)\)", PAGE) + re.findall(r"LANGUAGE\.md#([^)]+)\)", readme)
+    assert wanted
+    assert set(wanted) - anchors == set()
+
+
 def test_every_row_says_for_what_it_holds_and_for_what_it_does_not() -> None:
     assert [row for row in ROWS if "`" not in row[1] or "`" not in row[2]] == []
 
