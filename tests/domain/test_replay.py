@@ -84,8 +84,8 @@ def of_groups(choices: Choices) -> Condition:
 
 
 def scored(choices: Choices) -> Condition:
-    operator = choices.one(("ge", "gt"))
-    return {"score": choices.one(tuple(SCORES)), "is": {operator: choices.one((0.3, 1, 2, 2.5, 4, 7))}}
+    operator = choices.one(("ge", "ge", "ge", "gt"))
+    return {"score": choices.one(tuple(SCORES)), "is": {operator: choices.one((0.3, 1, 2, 2.5, 3.5, 4, 7))}}
 
 
 def alike(choices: Choices) -> Condition:

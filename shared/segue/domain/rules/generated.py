@@ -18,8 +18,8 @@ from segue.domain.rules.program import Program
 from segue.domain.rules.ring import KEPT_FOR, MOST_IDS
 from segue.domain.rules.state import Counts
 from segue.domain.rules.stretches import (
+    EQUAL,
     NEVER,
-    SURE,
     TRAITS,
     Stretch,
     Unfit,
@@ -56,16 +56,17 @@ def generate(program: Program, names: Iterable[str]) -> Run:
         "fewer": fewer, "key_of": key_of, "text": text, "value_at": value_at, "fading": fading, **writer.bound,
     }  # fmt: skip
     exec(compile(source, "<generated>", "exec"), bound)  # noqa: S102  # every name in it was chosen here or quoted
-    run: Run = bound["run"]  # type: ignore[assignment]  # it was just defined
+    run: Run = bound["run"]
     return run
 
 
 def sayable(program: Program) -> list[str]:
     """The segments that the generated code can say: those without a memory or purposes, and of the right conditions."""
+    trial = _writer(program)
     found = []
-    for name, condition in _writer(program).conditions.items():
+    for name, condition in trial.conditions.items():
         try:
-            written(condition, _writer(program))
+            written(condition, trial)
         except Unsaid:
             continue
         found.append(name)
@@ -267,15 +268,15 @@ def _levels(writer: Writer, score: str, stretches: Mapping[str, Stretch]) -> Par
     below = writer.variable(f"below{score}", repr(NEVER))
     above = writer.variable(f"above{score}", repr(levels_above(found)))
     lines = [
-        f"if faded{score} < {below} or score{score} > {above}:",
+        f"if faded{score} < {below} or score{score} >= {above}:",
         f"    {passed}, {below}, {above} = {levels}.moved(flips, {passed}, faded{score}, score{score}, now)",
     ]
     return Part(_after(stretches), lines, [], [f"{levels}.ended(flips, {passed}, score{score}, scored{score}, end)"])
 
 
 def levels_above(levels: Sequence[tuple[float, str]]) -> float:
-    """Up to where a score is surely below all levels."""
-    return min(level for level, _ in levels) * (1 - SURE)
+    """Up to where a score is below all levels."""
+    return min(level for level, _ in levels) * (1 - EQUAL)
 
 
 def _after(stretches: Mapping[str, Stretch]) -> frozenset[str]:
@@ -321,24 +322,18 @@ class Levels:
     def moved(self, flips: list[Flip], passed: int, faded: float, value: float, now: int) -> tuple[int, float, float]:
         """`passed` levels were reached; the score has faded to this and then risen to that value.
 
-        The number that are reached now, and between what bounds a score surely reaches just as many.
+        The number that are reached now, and between what bounds a score reaches just as many.
         """
         levels, names = self._levels, self._names
-        left = min(passed, self._reached(faded))
+        left = min(passed, bisect_right(levels, faded * (1 + EQUAL)))
         for k in range(left, passed):
             flips.append((lapse(faded, levels[k], self._half_life, now), names[k], False))
-        reached = self._reached(value)
+        reached = bisect_right(levels, value * (1 + EQUAL))
         for k in range(left, reached):
             flips.append((now, names[k], True))
-        below = levels[reached - 1] * (1 + SURE) if reached else NEVER
-        above = levels[reached] * (1 - SURE) if reached < len(levels) else FOREVER
+        below = levels[reached - 1] * (1 - EQUAL) if reached else NEVER
+        above = levels[reached] * (1 - EQUAL) if reached < len(levels) else FOREVER
         return reached, below, above
-
-    def _reached(self, value: float) -> int:
-        reached = bisect_right(self._levels, value)
-        if any(abs(value - level) <= SURE * level for level in self._levels[max(0, reached - 1) : reached + 1]):
-            raise Unfit
-        return reached
 
     def ended(self, flips: list[Flip], passed: int, value: float, now: int, end: int) -> None:
         """Time comes to the end."""

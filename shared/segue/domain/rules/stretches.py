@@ -24,6 +24,7 @@ from segue.domain.rules.kinds.trait import TraitIs
 from segue.domain.rules.measurements import window_of
 from segue.domain.rules.model import Windowed
 from segue.domain.rules.operators import MISSING, is_number, matcher, operation, refs, split, where
+from segue.domain.time import DAY
 
 NEVER: Final = -FOREVER
 
@@ -69,7 +70,7 @@ class Writer:
     learning: list[str] = field(default_factory=list)
     summing: list[tuple[frozenset[str], list[str]]] = field(default_factory=list)
     scores: dict[str, int] = field(default_factory=dict)
-    bound: dict[str, object] = field(default_factory=dict)
+    bound: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Any] = field(default_factory=dict)
 
     def once(self, content: object, write: Callable[[str], Any]) -> Any:
@@ -160,12 +161,12 @@ def write_did(leaf: Did, writer: Writer, window: Window | None = None) -> Stretc
     """The window lets go of the k-th latest event last."""
     window = _rolling(leaf, window)
     most = _threshold(leaf.count)
-    content = ["did", leaf.did, leaf.where, window.since, leaf.per, most, window.far if leaf.per else None]
+    content = ["did", leaf.did, leaf.where, window.since, leaf.per, most]
 
     def write(number: str) -> str:
         latest = writer.variable(f"latest{number}", "NEVER")
         if leaf.per is not None:
-            lines = _of_groups(writer, number, latest, leaf.per, most, window.far)
+            lines = _of_groups(writer, number, latest, leaf.per, most)
             writer.on(leaf.did, leaf.where, window.since, *lines)
         elif most == 1:
             writer.on(leaf.did, leaf.where, window.since, f"{latest} = t")
@@ -178,27 +179,34 @@ def write_did(leaf: Did, writer: Writer, window: Window | None = None) -> Stretc
             writer.on(leaf.did, leaf.where, window.since, *lines)
         return latest
 
-    return _rolled(writer.once(content, write), window.far, leaf.did)
+    return _rolled(_shared(writer, content, write, window.far), window.far, leaf.did)
 
 
-def _of_groups(writer: Writer, number: str, latest: str, path: str, most: int, far: int | None) -> list[str]:
+def _of_groups(writer: Writer, number: str, latest: str, path: str, most: int) -> list[str]:
     groups = writer.variable(f"groups{number}", "{}")
     return writer.value(
         path,
         f"g = {groups}.get(v)",
         "if g is None:",
-        f"    if len({groups}) >= {MOST_ENTRIES // most}: {_pruned(groups, 'g[-1]', far)}",
+        f"    if len({groups}) >= {MOST_ENTRIES // most}: {_pruned(groups, 'g[-1]', number)}",
         f"    g = {groups}[v] = deque(maxlen={most})",
         "g.append(t)",
         f"if len(g) == {most} and g[0] > {latest}: {latest} = g[0]",
     )
 
 
-def _pruned(groups: str, newest: str, far: int | None) -> str:
-    """A statement that forgets the groups that have left the window."""
-    if far is None:
-        return "raise Unfit"
-    return f"{groups} = fewer({{v: g for v, g in {groups}.items() if {newest} > t - {far}}}, len({groups}))"
+def _pruned(groups: str, newest: str, number: str) -> str:
+    """A statement that forgets the groups that have left the longest window."""
+    return f"{groups} = fewer({{v: g for v, g in {groups}.items() if {newest} > t - far{number}}}, len({groups}))"
+
+
+def _shared(writer: Writer, content: object, write: Callable[[str], str], far: int | None) -> str:
+    """The variable of a measurement that serves windows of all lengths; `far` and its number name the longest."""
+    latest: str = writer.once(content, write)
+    number = latest.removeprefix("latest")
+    longest = writer.bound.get(f"far{number}", 0)
+    writer.constant(f"far{number}", max(longest, FOREVER if far is None else far))
+    return latest
 
 
 def fewer(groups: dict[Any, Any], before: int) -> dict[Any, Any]:
@@ -215,12 +223,12 @@ def write_aggregate(leaf: AggregateOf, writer: Writer, window: Window | None = N
     if figure != "distinct":
         raise Unsaid
     most = _threshold(leaf.is_)
-    content = ["distinct", leaf.of, leaf.where, window.since, leaf.per, path, most, window.far if leaf.per else None]
+    content = ["distinct", leaf.of, leaf.where, window.since, leaf.per, path, most]
 
     def write(number: str) -> str:
         latest = writer.variable(f"latest{number}", "NEVER")
         if leaf.per is not None:
-            lines = _of_values_in_groups(writer, number, latest, leaf, path, most, window.far)
+            lines = _of_values_in_groups(writer, number, latest, leaf, path, most)
         elif most == 2:
             value = writer.variable(f"value{number}", "MISSING")
             when = writer.variable(f"when{number}", "NEVER")
@@ -231,7 +239,7 @@ def write_aggregate(leaf: AggregateOf, writer: Writer, window: Window | None = N
         writer.on(leaf.of, leaf.where, window.since, *lines)
         return latest
 
-    return _rolled(writer.once(content, write), window.far, leaf.of)
+    return _rolled(_shared(writer, content, write, window.far), window.far, leaf.of)
 
 
 def _of_values(values: str, latest: str, most: int) -> list[str]:
@@ -247,7 +255,7 @@ def _of_values(values: str, latest: str, most: int) -> list[str]:
 
 
 def _of_values_in_groups(
-    writer: Writer, number: str, latest: str, leaf: AggregateOf, path: str, most: int, far: int | None
+    writer: Writer, number: str, latest: str, leaf: AggregateOf, path: str, most: int
 ) -> list[str]:
     groups = writer.variable(f"groups{number}", "{}")
     newest = "next(reversed(g.values()))"
@@ -255,7 +263,7 @@ def _of_values_in_groups(
         leaf.per or "",
         f"g = {groups}.get(v)",
         "if g is None:",
-        f"    if len({groups}) >= {MOST_ENTRIES // (most + 1)}: {_pruned(groups, newest, far)}",
+        f"    if len({groups}) >= {MOST_ENTRIES // (most + 1)}: {_pruned(groups, newest, number)}",
         f"    g = {groups}[v] = {{}}",
         *writer.value(path, *_of_values("g", latest, most)),
     )
@@ -333,17 +341,19 @@ def write_trait(leaf: TraitIs, writer: Writer) -> Stretch:
     return Stretch(None, known, frozenset({TRAITS}), (known,))
 
 
-SURE: Final = 1e-9
-"""How near a score may come to a number, relatively, before its side is left to exact arithmetic."""
+EQUAL: Final = 1e-12
+"""How near a score comes to a number, relatively, that is equal to it: less than it fades in a millisecond."""
+
+LONGEST_HALF_LIFE: Final = 3_650 * DAY
 
 
 def write_score(leaf: ScoreIs, writer: Writer) -> Stretch:
     """A sum of points above 0 that fades: from above a number it falls below it once."""
     score = writer.definitions[leaf.score]
     name, operand = operation(leaf.is_)
-    if score.half_life is None or any(one.points < 0 for one in score.events):
+    if score.half_life is None or score.half_life > LONGEST_HALF_LIFE or any(one.points < 0 for one in score.events):
         raise Unsaid
-    if name not in ("ge", "gt") or not is_number(operand) or operand <= 0:
+    if name != "ge" or not is_number(operand) or operand <= 0:
         raise Unsaid
     if score.bounds is not None and not score.bounds[0] < operand < score.bounds[1]:
         raise Unsaid
@@ -372,24 +382,18 @@ def write_score(leaf: ScoreIs, writer: Writer) -> Stretch:
 
 
 def fading(value: float, level: float, half_life: int, now: int) -> int:
-    """Until when a value that is so much now is not below the level: `NEVER` if it is below already.
-
-    Raises `Unfit` where floating-point arithmetic does not decide.
-    """
-    if abs(value - level) <= SURE * level:
-        raise Unfit
-    return NEVER if value < level else lapse(value, level, half_life, now)
+    """Until when a value that is so much now is not below the level: `NEVER` if it is below already."""
+    return NEVER if value < level * (1 - EQUAL) else lapse(value, level, half_life, now)
 
 
 def lapse(value: float, level: float, half_life: int, now: int) -> int:
-    """The first instant at which a value that is so much now is (or was) below the level."""
+    """The first instant at which a value that is so much now is (or was) below the level; it may be 1 ms off.
+
+    Raises `Unfit` if nothing is left of the value.
+    """
     if value <= 0:
         raise Unfit
-    lasts = half_life * math.log2(value / level)
-    whole = math.floor(lasts)
-    if not (doubt := half_life * 1e-12) < lasts - whole < 1 - doubt:
-        raise Unfit
-    return now + whole + 1
+    return now + math.floor(half_life * (math.log2(value / level) + EQUAL)) + 1
 
 
 def _every(parts: Sequence[Stretch]) -> Stretch:
