@@ -35,8 +35,8 @@ EXPECTED: Mapping[str, object] = {
     "transitions": 213_610,
     "digest": "ac332fae",
 }
-"""On the log of seed 7, plain and perturbed: of each rule the visitors and the digest of their first matches, and of all
-transitions the number and the digest, as ../shared/bench/README.md has them."""
+"""On the log of seed 7, plain and perturbed, as ../shared/bench/README.md has it: of each rule the visitors and the
+digest of their first matches, and of all transitions the number and the digest."""
 
 
 @cache

@@ -344,6 +344,9 @@ def write_trait(leaf: TraitIs, writer: Writer) -> Stretch:
 EQUAL: Final = 1e-12
 """How near a score comes to a number, relatively, that is equal to it: less than it fades in a millisecond."""
 
+ROUNDED: Final = 1e-14
+"""What floating-point arithmetic may take from a number of half-lives."""
+
 LONGEST_HALF_LIFE: Final = 3_650 * DAY
 
 
@@ -393,7 +396,7 @@ def lapse(value: float, level: float, half_life: int, now: int) -> int:
     """
     if value <= 0:
         raise Unfit
-    return now + math.floor(half_life * (math.log2(value / level) + EQUAL)) + 1
+    return now + math.floor(half_life * (math.log2(value / level) + ROUNDED)) + 1
 
 
 def _every(parts: Sequence[Stretch]) -> Stretch:
