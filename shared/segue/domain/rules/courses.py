@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Protocol, TypeAlias, TypeGuard
@@ -43,8 +44,8 @@ class Moving(Protocol):
     @property
     def newest(self) -> int: ...
 
-    def at(self, instant: int, beside: Iterable[Number] = ()) -> Number:
-        """The number then: as it stands to each of `beside`, so that comparing it with them is exact."""
+    def at(self, instant: int, beside: Sequence[Number] = ()) -> Number:
+        """The number then; with `beside`, some number that stands to each of them as it does, exactly."""
 
     def crossings(self, number: Number) -> Iterable[int]:
         """Instants such that between two of them it does not come to stand otherwise to the number."""
@@ -107,6 +108,7 @@ def value_at_start(course: Course) -> Json | Missing:
     return value.at(instant) if moves(value) else value
 
 
+@lru_cache(maxsize=10_000)
 def exact(number: Number) -> Fraction:
     """The decimal as written."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))

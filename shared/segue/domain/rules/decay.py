@@ -6,7 +6,7 @@ sums of weights never change: time is in the divisor alone. A weight is `(mantis
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
@@ -103,24 +103,25 @@ class Decaying:
         worths = [points * aligned(one, epoch) for points, one in some]
         return cls(half_life, sum(worths), sum(map(abs, worths)), epoch, newest, bounds)
 
-    def at(self, instant: int, beside: Iterable[Number] = ()) -> Number:
-        """The nearest number there is, on the right side of each of these numbers."""
+    def at(self, instant: int, beside: Sequence[Number] = ()) -> Number:
+        """The nearest number there is; with numbers to compare it with, some number that stands to each of them as it
+        does."""
         if self.bounds is not None:
             low, high = self.bounds
             if self._against(low, instant) <= 0:
                 return low
             if self._against(high, instant) >= 0:
                 return high
-        value = self._nearest(instant)
+        if not beside:
+            return self._nearest(instant)
+        below: list[Number] = []
+        above: list[Number] = []
         for number in beside:
             side = self._against(number, instant)
             if side == 0:
                 return number
-            if side > 0 and value <= number:
-                value = math.nextafter(number, math.inf)
-            elif side < 0 and value >= number:
-                value = math.nextafter(number, -math.inf)
-        return value
+            (below if side > 0 else above).append(number)
+        return math.nextafter(max(below), math.inf) if below else math.nextafter(min(above), -math.inf)
 
     def crossings(self, number: Number) -> Iterable[int]:
         """The instants next to the one at which it passes a number, if it does."""

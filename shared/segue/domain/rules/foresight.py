@@ -50,7 +50,7 @@ def freeze_at(known: Knowledge, edge: int) -> None:
     known.remembered = {memory: last for memory, last in last_true.items() if last is not None}
     known.standing = {memory: since for memory, since in standing.items() if since is not None}
     known.frozen = edge
-    known.forget(list(known.streams))
+    known.forget_old()
 
 
 def _frozen_view(known: Knowledge, horizon: int) -> View:

@@ -110,6 +110,16 @@ class Knowledge:
         self.touched.add(key)
         return stream
 
+    def forget_old(self) -> None:
+        """The same for what time alone lets go of, and for what the program no longer measures."""
+        self.forget([key for key, entries in self.streams.items() if not entries or self._is_old(key, entries[0][0])])
+
+    def _is_old(self, key: str, oldest: int) -> bool:
+        evidence = self.program.evidence.get(key)
+        if evidence is None or evidence.looked_back:
+            return True
+        return evidence.far is not None and oldest + evidence.far <= self.instant
+
     def forget(self, keys: Iterable[str]) -> None:
         """Keep of these measurements what answers from now on need; from `frozen` on where a memory looks back."""
         for key in keys:

@@ -55,8 +55,8 @@ def shortened(ids: bytes | bytearray, keep_from: int) -> tuple[bytes, int]:
 
     Also how many were too many: copies of those can no longer be told.
     """
-    drop = 0
-    while drop < len(ids) - ID_BYTES and _received_at(ids, drop) < keep_from:
+    drop, oldest = 0, max(0, keep_from).to_bytes(RECEIVED_BYTES, "big")
+    while drop < len(ids) - ID_BYTES and ids[drop + HASH_BYTES : drop + ID_BYTES] < oldest:
         drop += ID_BYTES
     over = max(0, (len(ids) - drop) // ID_BYTES - MOST_IDS)
     return bytes(ids[drop + over * ID_BYTES :]), over

@@ -6,8 +6,7 @@ together, or `[occurred_at, received_at, message_id, value]`, of which the first
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence
 
@@ -15,8 +14,7 @@ BEFORE: Final = 2
 """How many of the sessions are kept that no message to come can join."""
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """A session so far."""
 
     first: int
@@ -26,14 +24,14 @@ class Session:
 
 def runs(entries: Iterable[Entry], gap: int) -> Iterable[Session]:
     """Each session as it grows, stretch by stretch."""
-    session: Session | None = None
-    for occurred_at, _, _, (length, told) in sorted(entries, key=_first):
-        first = occurred_at - length
-        if session is None or first - session.last >= gap:
-            session = Session(first, occurred_at, told)
+    first = last = -gap
+    told: Any = None
+    for number, (occurred_at, _, _, (length, tells)) in enumerate(sorted(entries, key=_first)):
+        if number and occurred_at - length - last < gap:
+            last, told = max(last, occurred_at), _both(told, tells)
         else:
-            session = replace(session, last=max(session.last, occurred_at), told=_both(session.told, told))
-        yield session
+            first, last, told = occurred_at - length, occurred_at, tells
+        yield Session(first, last, told)
 
 
 def of_time(entries: Iterable[Entry], gap: int) -> Sequence[tuple[int, Session | None, Session | None]]:

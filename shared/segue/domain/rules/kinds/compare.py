@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Tag
@@ -134,6 +135,7 @@ def _side_by_side(left: list[Step], right: list[Step]) -> list[Step]:
     return found
 
 
+@lru_cache(maxsize=10_000)
 def _exact(number: int | float) -> int | Fraction:
     """The decimal as written."""
     return number if isinstance(number, int) else Fraction(repr(number))

@@ -91,6 +91,10 @@ class SessionIs(Model):
         return self
 
 
+LATELY: Final = 2
+"""Of the sessions that can all be seen, each in one stretch, the last two tell this one and the last."""
+
+
 def compile_session(definition: SessionIs, measurements: Measurements) -> Node:
     """Raises Invalid if the duration is compared with a text that is none."""
     session, field, *path = split(definition.session)
@@ -109,7 +113,7 @@ def compile_session(definition: SessionIs, measurements: Measurements) -> Node:
         return MISSING if one is None else READS.get(field, _said)(one, tuple(path))
 
     def course(view: View) -> Course:
-        entries = view.entries(key)
+        entries = view.entries(key)[-LATELY:] if view.settled else view.entries(key)
 
         def seen_course(seen: Seen) -> Course:
             found = of_time(filter(seen, entries), gap)
