@@ -1,6 +1,7 @@
 """Merging: two states that folded a part of the events each answer as one that folded them all (RULES.md, law L3)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -142,12 +143,11 @@ def test_a_message_that_both_have_counts_once_and_as_it_was_received_first(
     data: st.DataObject, catalog: Catalog, history: list[Event]
 ) -> None:
     """No two messages are of the same instant: if they also said the same, nothing in a state would tell them apart."""
-    message_at = {event.occurred_at: event.message_id for event in history}
-    apart = [event for event in history if message_at[event.occurred_at] == event.message_id]
-    engine, parts = Engine(catalog), data.draw(overlapping(apart))
+    told_apart = apart(history)
+    engine, parts = Engine(catalog), data.draw(overlapping(told_apart))
     merged = rules.merge(engine.program, *(state_of(engine, data.draw(orders(part))) for part in parts))
-    check(engine, Oracle(catalog).visitor(apart), merged, exact_from(catalog, merged.frozen, parts))
-    assert merged.counts.folded == len({event.message_id for event in apart})
+    check(engine, Oracle(catalog).visitor(told_apart), merged, exact_from(catalog, merged.frozen, parts))
+    assert merged.counts.folded == len({event.message_id for event in told_apart})
     assert merged.counts.folded + merged.counts.duplicate == sum(map(len, parts))
 
 
@@ -357,41 +357,71 @@ def test_a_copy_among_totals_of_all_time_makes_the_answer_approximate() -> None:
 # Back-fill
 
 
-@given(st.data(), definitions(), histories())
-def test_a_state_that_adopts_what_a_new_definition_measures_answers_as_if_it_had_always_been_there(
-    data: st.DataObject, catalog: Catalog, history: list[Event]
+def check_adopted(
+    data: st.DataObject, make: Callable[[Catalog], Engine], visitor: Visitor, upto: int | None = None
 ) -> None:
-    """Events received up to the cut are folded under the first few definitions, live; later ones under all of them."""
+    """Events received up to a cut are folded under the first few definitions, live; later ones under all of them.
+
+    No two messages are of the same instant: if they also said the same, they would be taken for one.
+    """
+    catalog = {name: {**definition} for name, definition in visitor.oracle.catalog.items()}
     number = data.draw(st.integers(0, len(catalog) - 1))
-    first, all_ = Engine(dict(list(catalog.items())[:number])), Engine(catalog)
-    received = sorted(history, key=lambda event: event.received_at)
+    first, all_ = make(dict(list(catalog.items())[:number])), make(catalog)
+    received = sorted(apart(visitor.log), key=lambda event: event.received_at)
     cut = data.draw(st.sampled_from(received)).received_at
     until = [event for event in received if event.received_at <= cut]
     after = [event for event in received if event.received_at > cut]
     live = state_of(all_, in_order(after), state_of(first, in_order(until)))
-    new = all_.program.evidence.keys() - first.program.evidence.keys()
-    adopted = rules.adopt(all_.program, live, state_of(all_, in_order(until)), new, delivery="fill")
-    back = adopted.frozen if adopted.instant > cut + LATENESS else None
-    since = exact_from(catalog, back, [received, received])
-    check(all_, Oracle(catalog).visitor(history), adopted, {name: since[name] for name in filled(first, all_)})
-    assert rules.adopt(all_.program, adopted, live, new, delivery="fill") is adopted
+    lacking = rules.unfilled(first.program, all_.program)
+    adopted = rules.adopt(all_.program, live, state_of(all_, in_order(until)), lacking, delivery="fill")
+    soon = adopted.instant <= cut + LATENESS and "'list'" not in repr(catalog)
+    since = exact_from(catalog, None if soon else adopted.frozen, [received, received])
+    added_up = {key for key in lacking.wider if all_.program.evidence[key].settles}
+    reads = {one.id: {key for key, _ in one.reads} for one in all_.program.order}
+    filled = [name for name in reads if reads[name] & (lacking.new | lacking.wider) and not reads[name] & added_up]
+    check(all_, visitor.oracle.visitor(received), adopted, {name: since[name] for name in filled}, upto)
+    assert rules.adopt(all_.program, adopted, live, lacking, delivery="fill") is adopted
     assert adopted.counts == live.counts
 
 
-def filled(before: Engine, after: Engine) -> list[str]:
-    """The segments that read something new, and beside it only what was measured just as far back before."""
-    old, new = before.program.evidence, after.program.evidence
-    wider = {key for key in old.keys() & new.keys() if kept_of(old[key]) != kept_of(new[key])}
-    return [
-        segment.id
-        for segment in after.program.order
-        for keys in [{key for key, _ in segment.reads}]
-        if keys - old.keys() and not keys & wider
-    ]
+@given(st.data(), definitions(), histories())
+def test_a_state_that_adopts_what_a_new_definition_measures_answers_as_if_it_had_always_been_there(
+    data: st.DataObject, catalog: Catalog, history: list[Event]
+) -> None:
+    check_adopted(data, Engine, Oracle(catalog).visitor(history))
 
 
-def kept_of(evidence: Any) -> tuple[Any, ...]:
-    return evidence.far, evidence.near, evidence.most, evidence.looked_back
+@SCENES
+@A_TENTH
+@given(data=st.data())
+def test_so_it_does_with_the_kinds_that_came_later(data: st.DataObject, drawn: Drawn) -> None:
+    scene = data.draw(drawn)
+    end = max(event.received_at for event in scene.history) + AHEAD
+    check_adopted(data, lambda catalog: engine_of(dataclasses.replace(scene, catalog=catalog)), visitor_of(scene), end)
+
+
+def apart(history: Sequence[Event]) -> list[Event]:
+    """The events of one message for each instant."""
+    message_at = {event.occurred_at: event.message_id for event in history}
+    return [event for event in history if message_at[event.occurred_at] == event.message_id]
+
+
+def test_what_a_wider_window_lacks_is_filled_and_what_it_has_is_not_counted_twice() -> None:
+    """
+    A   0 ..... 5 m ..|cut .. 20 m       counted within 10 min until now: from now on within 1 h
+    """
+
+    def catalog(within: str, least: int) -> Catalog:
+        return {"it": {"name": "It", "when": {"did": "A", "within": within, "count": {"ge": least}}}}
+
+    before, now = rules.compile(catalog("10m", 1)), rules.compile(catalog("1h", 3))
+    early, late = [happened(at, START + at * MINUTE) for at in (0, 5)], happened(20, START + 20 * MINUTE)
+    live = rules.fold(now, rules.fold(before, rules.empty(), early, at=START + 12 * MINUTE), [late])
+    lacking = rules.unfilled(before, now)
+    assert (len(lacking.new), len(lacking.wider)) == (0, 1)
+    adopted = rules.adopt(now, live, rules.fold(now, rules.empty(), early), lacking)
+    assert is_member(catalog("1h", 3)["it"], adopted, 20 * MINUTE)
+    assert not is_member(catalog("1h", 4)["it"], adopted, 20 * MINUTE)
 
 
 def test_what_a_state_remembers_of_a_definition_that_was_not_yet_filled_is_forgotten() -> None:
@@ -403,7 +433,8 @@ def test_what_a_state_remembers_of_a_definition_that_was_not_yet_filled_is_forgo
     before, now = rules.compile({}), rules.compile(new)
     early, late = happened(0, START), replace(happened(1, START + 10 * HOUR), name="B")
     live = rules.fold(now, rules.fold(before, rules.empty(), [early]), [late], at=START + 20 * HOUR)
-    adopted = rules.adopt(now, live, rules.fold(now, rules.empty(), [early]), now.evidence.keys())
+    archived = rules.fold(now, rules.empty(), [early])
+    adopted = rules.adopt(now, live, archived, rules.unfilled(before, now))
     assert is_member(new["it"], live, 20 * HOUR)
     assert not is_member(new["it"], adopted, 20 * HOUR)
 
@@ -416,9 +447,7 @@ def test_sums_of_before_and_after_the_cut_add_up(after: int) -> None:
     early = Event(message_id="a", name="A", occurred_at=START, received_at=START, properties={"n": 2})
     late = Event(message_id="b", name="A", occurred_at=START + after, received_at=START + after, properties={"n": 3})
     live = rules.fold(now, rules.fold(before, rules.empty(), [early]), [late])
-    state = rules.adopt(
-        now, live, rules.fold(now, rules.empty(), [early]), now.evidence.keys() - before.evidence.keys()
-    )
+    state = rules.adopt(now, live, rules.fold(now, rules.empty(), [early]), rules.unfilled(before, now))
     assert members(rules.timeline(now, live, late.received_at), late.received_at) == set()
     assert members(rules.timeline(now, state, late.received_at), late.received_at) == {"new"}
     assert told(state) == [("entered", late.received_at, "merge")]

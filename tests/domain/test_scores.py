@@ -29,6 +29,16 @@ def test_scores_are_read_at_any_instant_within_their_bounds() -> None:
     assert rules.scores(program, state, START + 14 * DAY) == {"heat": 50, "idle": 0}
 
 
+def test_a_memory_that_came_later_finds_a_score_as_it_was_at_its_newest_event() -> None:
+    scores = {"heat": {"events": [{"did": "A", "points": 1}], "half_life": "1s"}}
+    before = rules.compile({"hot": {"name": "Hot", "when": {"score": "heat", "is": {"ge": 1}}}}, scores=scores)
+    now = rules.compile(
+        {"hot": {"name": "Hot", "when": {"score": "heat", "is": {"ge": 1}}, "stays": "1h"}}, scores=scores
+    )
+    state = rules.fold(before, rules.empty(), [happened(0, "A", 0)])
+    assert "hot" in rules.timeline(now, state, START).memberships
+
+
 def test_the_instant_at_which_a_score_will_have_faded_is_known() -> None:
     program = rules.compile(hot(), scores={"heat": HEAT})
     state = rules.fold(program, rules.empty(), [happened(0, "A", 0)])

@@ -9,7 +9,7 @@
 from segue.domain.membership import Timeline
 from segue.domain.rules.explain import Explanation, explain, words
 from segue.domain.rules.fold import fold, timeline
-from segue.domain.rules.merge import adopt, merge
+from segue.domain.rules.merge import Unfilled, adopt, merge, unfilled
 from segue.domain.rules.program import Program, compile
 from segue.domain.rules.replay import Replay
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
@@ -22,6 +22,7 @@ __all__ = [
     "Replay",
     "State",
     "Timeline",
+    "Unfilled",
     "adopt",
     "canonical",
     "compile",
@@ -36,5 +37,6 @@ __all__ = [
     "merge",
     "scores",
     "timeline",
+    "unfilled",
     "words",
 ]

@@ -105,7 +105,11 @@ class Decaying:
 
     def at(self, instant: int, beside: Sequence[Number] = ()) -> Number:
         """The nearest number there is; with numbers to compare it with, some number that stands to each of them as it
-        does."""
+        does.
+
+        What was settled is looked at before its newest event only by a memory that came later: it is as it was then.
+        """
+        instant = max(instant, self.newest)
         if self.bounds is not None:
             low, high = self.bounds
             if self._against(low, instant) <= 0:

@@ -5,7 +5,9 @@ known of the time before that one is each side's last true instant, of which the
 where both sides have something to remember, may a memory differ from that of one state that folded all the events.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 from msgspec.structs import replace
@@ -13,10 +15,11 @@ from msgspec.structs import replace
 from segue.domain.membership import Transition, covers
 from segue.domain.rules import decay, ring
 from segue.domain.rules import state as states
-from segue.domain.rules.evidence import Entry
+from segue.domain.rules.evidence import Entry, Evidence
 from segue.domain.rules.figures import joined_totals
 from segue.domain.rules.fold import Work
 from segue.domain.rules.foresight import freeze, freeze_at
+from segue.domain.rules.intervals import FOREVER
 from segue.domain.rules.knowledge import Knowledge
 from segue.domain.rules.program import Program
 from segue.domain.rules.state import State
@@ -52,15 +55,42 @@ def merge(program: Program, a: State, b: State) -> State:
     return work.done()
 
 
-def adopt(
-    program: Program, state: State, archived: State, keys: Collection[str], *, delivery: str | None = None
-) -> State:
-    """The state with the measurements `keys` joined from `archived`, which folded the events that `state` left out.
+@dataclass(frozen=True)
+class Unfilled:
+    """The measurements of which states hold nothing of before, and those of which they hold too little of it."""
+
+    new: frozenset[str]
+    wider: frozenset[str]
+
+
+def unfilled(before: Program, now: Program) -> Unfilled:
+    """What states that were folded under `before` lack of what the definitions of `now` measure."""
+    shared = now.evidence.keys() & before.evidence.keys()
+    return Unfilled(
+        new=frozenset(now.evidence.keys() - shared),
+        wider=frozenset(key for key in shared if _asks_for_more(before.evidence[key], now.evidence[key])),
+    )
+
+
+def _asks_for_more(old: Evidence, new: Evidence) -> bool:
+    return any(asked > had for had, asked in zip(_reach(old), _reach(new), strict=True))
+
+
+def _reach(evidence: Evidence) -> tuple[int, ...]:
+    far, most = (FOREVER if limit is None else limit for limit in (evidence.far, evidence.most))
+    return far, evidence.near, most, evidence.looked_back
+
+
+def adopt(program: Program, state: State, archived: State, lacking: Unfilled, *, delivery: str | None = None) -> State:
+    """The state with what it lacks joined from `archived`, which folded what the profile received up to a cut.
+
+    Of what is new the state counted only what was received after the cut: the two add up. Of what is wider it holds
+    some of the same: entries that are alike are the same event's.
 
     Nothing else of `archived` counts, but that its profile may have existed before, and what it remembers of segments
-    that read these measurements: `state` never saw all that these look at. That is exact if `archived` holds what was
-    received up to a cut, `state` took these measurements of what was received after it, and is not more than `lateness`
-    past it; otherwise as good as what the archive remembers.
+    that read these measurements: the state never saw all that these look at. That is exact if the state is not more
+    than `lateness` past the cut; otherwise as good as what the archive remembers. What was added up for good cannot be
+    looked back at: to a memory that came later it was always so.
 
     `delivery` names this adoption: a state that holds it is returned as it is, so that nothing is adopted twice.
     """
@@ -68,6 +98,12 @@ def adopt(
         return state
     work, other = _carried_on(program, state, archived)
     ours, theirs = work.known, other.known
+    keys = lacking.new | lacking.wider
+    for key in lacking.wider:
+        theirs.streams[key] = _without_alike(theirs.streams.get(key, ()), ours.streams.get(key, ()))
+        theirs.totals.pop(key, None)
+        if program.evidence[key].keep == "sessions":  # the state has them all, for as long as they can change
+            theirs.streams.pop(key, None)
     _join(ours, theirs, keys, [])
     concerned = frozenset().union(*(program.dependents.get(key, frozenset()) for key in keys))
     memories = {segment.memory for segment in program.order if segment.memory and segment.id in concerned}
@@ -80,6 +116,19 @@ def adopt(
     if delivery is not None:
         ours.take_delivery(delivery)
     return work.done()
+
+
+def _without_alike(entries: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
+    """The entries that the others do not have, each of the others standing for one."""
+    had = Counter((entry[1], _content(entry)) for entry in others)
+    left: list[Entry] = []
+    for entry in entries:
+        alike = entry[1], _content(entry)
+        if had[alike]:
+            had[alike] -= 1
+        else:
+            left.append(entry)
+    return left
 
 
 def _carried_on(program: Program, a: State, b: State) -> tuple[Work, Work]:
@@ -152,8 +201,9 @@ def _without_copies(
 
 
 def _content(entry: Entry) -> object:
+    """What an entry says, whenever it was received."""
     occurred_at, _, group, payload = entry
-    return occurred_at, group, payload[1] if type(payload) is tuple else payload
+    return occurred_at, group, repr(payload[1] if type(payload) is tuple else payload)
 
 
 def _received(entry: Entry, received_at: int, lateness: int) -> bool:
