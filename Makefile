@@ -39,9 +39,10 @@ check: $(READY) ## format, lint, types and imports
 bench: $(READY) ## the measurements, side by side with their references; ONLY=name, EVENTS=log file
 	@ONLY="$(ONLY)" EVENTS="$(EVENTS)" $(BIN)/python -m tests.bench
 
-fuzz: $(READY) ## the laws and the simulation for hours; SIMULATION_SEEDS=10000
-	@echo "Fuzzing: the laws and the simulation, for hours"
-	@HYPOTHESIS_PROFILE=fuzz SIMULATION_SEEDS=$(or $(SIMULATION_SEEDS),10000) $(PYTEST) -m "not google" tests/domain tests/functions tests/simulation
+fuzz: $(READY) ## the laws for an hour, the simulation for 10,000 histories; MINUTES=60, SIMULATION_SEEDS=10000
+	@echo "Fuzzing: the simulation, then the laws"
+	@SIMULATION_SEEDS=$(or $(SIMULATION_SEEDS),10000) $(PYTEST) -k whatever_happens tests/simulation
+	@MINUTES=$(or $(MINUTES),60) WORKERS=$(WORKERS) $(BIN)/python -m tests.fuzz
 
 lock: ## write requirements.lock anew from pyproject.toml, with the hashes of every platform's wheels
 	@echo "Resolving the dependencies"

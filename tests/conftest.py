@@ -15,7 +15,6 @@ _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow],
 
 settings.register_profile("default", _UNTIMED, max_examples=200)
 settings.register_profile("all", _UNTIMED, max_examples=2_000)
-settings.register_profile("fuzz", _UNTIMED, max_examples=200_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
