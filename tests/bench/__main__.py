@@ -4,11 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, google, http, pipeline, store_ops
+from tests.bench import evaluator, google, http, pipeline, preview, store_ops
 from tests.bench.measurement import Measurement, show
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **evaluator.BENCHES,
+    **preview.BENCHES,
     **http.BENCHES,
     **pipeline.BENCHES,
     **google.BENCHES,

@@ -40,7 +40,7 @@ digest of their first matches, and of all transitions the number and the digest.
 
 
 @cache
-def _result(command: tuple[str, ...], run: int) -> dict[str, Any]:  # noqa: ARG001  # each run counts
+def result_of(command: tuple[str, ...], run: int) -> dict[str, Any]:  # noqa: ARG001  # each run counts
     """The RESULT line of one process, pinned to one core."""
     pinned = ["taskset", "-c", "1", sys.executable, *command]
     printed = subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
@@ -49,12 +49,12 @@ def _result(command: tuple[str, ...], run: int) -> dict[str, Any]:  # noqa: ARG0
     return found
 
 
-def _rate(command: tuple[str, ...]) -> Callable[[], float]:
+def rate_of(command: tuple[str, ...]) -> Callable[[], float]:
     """Events per CPU second of the next run, at each call."""
     runs = iter(range(RUNS))
 
     def measure() -> float:
-        result = _result(command, next(runs))
+        result = result_of(command, next(runs))
         return float(result["events"] / result["cpu_seconds"])
 
     return measure
@@ -80,8 +80,8 @@ def five_rules() -> Sequence[Measurement]:
     """Events per CPU second over the five rules, beside a hand-written fold with the same duties and one without; whole
     histories at once, and event by event as it is live."""
     commands = (_ours("five"), _theirs("fold_laws.py"), _theirs("fold_plain.py"), _ours("five", "states"))
-    at_once, laws, plain, live = in_turn(RUNS, *map(_rate, commands))
-    note, live_note = _checked(_result(commands[0], 0)), _checked(_result(commands[3], 0))
+    at_once, laws, plain, live = in_turn(RUNS, *map(rate_of, commands))
+    note, live_note = _checked(result_of(commands[0], 0)), _checked(result_of(commands[3], 0))
     unit = "events/CPU s"
     return (
         Measurement(
@@ -114,8 +114,8 @@ def five_rules() -> Sequence[Measurement]:
 
 def more_rules() -> Sequence[Measurement]:
     """Events per CPU second over 81 rules, beside five."""
-    more, five = in_turn(RUNS, *map(_rate, (_ours("eighty-one"), _ours("five"))))
-    note = f"{_result(_ours('eighty-one'), 0)['transitions']:,} transitions"
+    more, five = in_turn(RUNS, *map(rate_of, (_ours("eighty-one"), _ours("five"))))
+    note = f"{result_of(_ours('eighty-one'), 0)['transitions']:,} transitions"
     return (
         Measurement(
             bench="evaluator-81-rules",
@@ -131,8 +131,8 @@ def more_rules() -> Sequence[Measurement]:
 
 def many_segments() -> Sequence[Measurement]:
     """CPU time of an event under 10,000 segments, beside 10 of the same shapes."""
-    many, few = (1e6 / rate for rate in in_turn(RUNS, *map(_rate, (_ours("ten-thousand"), _ours("ten")))))
-    note = f"{_result(_ours('ten-thousand'), 0)['transitions']:,} transitions; compiling included"
+    many, few = (1e6 / rate for rate in in_turn(RUNS, *map(rate_of, (_ours("ten-thousand"), _ours("ten")))))
+    note = f"{result_of(_ours('ten-thousand'), 0)['transitions']:,} transitions; compiling included"
     return (
         Measurement(
             bench="segments-10000-over-10",
@@ -148,7 +148,7 @@ def many_segments() -> Sequence[Measurement]:
 
 def state_bytes() -> Sequence[Measurement]:
     """The bytes a profile's state takes as stored, over the visitors of the five rules' log."""
-    sizes = _result(_ours("five", "states"), 0)["state_bytes"]
+    sizes = result_of(_ours("five", "states"), 0)["state_bytes"]
     goals = {"median": "<= 2048", "p99": "<= 8192", "max": "<= 262144"}
     return [
         Measurement(bench=f"state-bytes-{share}", value=sizes[share], unit="bytes", goal=goals[share])

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +74,7 @@ IDS_KEPT_FOR = 2 * DAY
 """A message is known again for so long after it is sealed; subscriptions bring none that is older than a day."""
 
 MOST_FILES = 8
-"""A day that has more files gets one of them all."""
+"""A day that still grows gets one of them all when it has more files, and one that does not when it has two."""
 
 Value = TypeVar("Value")
 
@@ -158,15 +158,16 @@ class ArchiveFile:
     async def sealing(self) -> AsyncGenerator[str, None]:
         """Seal step by step: each yields what was just done, and whatever happens then, nothing is lost or doubled."""
         async with self._one_at_a_time:
-            async for step in self._sealed():
+            unsealed = await self._unsealed()
+            async for step in self._sealed(unsealed):
                 yield step
-            async for step in self._compacted():
+            async for step in self._compacted({self._root / topic / f"received={day}" for topic, day in unsealed}):
                 yield step
 
-    async def _sealed(self) -> AsyncIterator[str]:
+    async def _sealed(self, unsealed: Mapping[tuple[str, str], Sequence[Numbered]]) -> AsyncIterator[str]:
         from segue.adapters.embedded import parquet  # takes its time, and is not needed before
 
-        for (topic, day), messages in (await self._unsealed()).items():
+        for (topic, day), messages in unsealed.items():
             folder = self._root / topic / f"received={day}"
             file = segments.segment(folder, messages[0].number, messages[-1].number)
             unfinished = file.path.with_suffix(segments.UNFINISHED)
@@ -206,14 +207,15 @@ class ArchiveFile:
 
         await self._database.write(forget)
 
-    async def _compacted(self) -> AsyncIterator[str]:
-        """Make one file of a day's many, and delete what no reader looks at any more."""
+    async def _compacted(self, growing: Collection[Path]) -> AsyncIterator[str]:
+        """Make one file of a day's many, and delete what no reader looks at any more. `growing` days got another one
+        just now, and wait until they have more than a few."""
         from segue.adapters.embedded import parquet
 
         for topic in self._topics():
             for folder in segments.days(topic):
                 parts = segments.segments(folder)
-                if len(parts) > MOST_FILES:
+                if len(parts) > (MOST_FILES if folder in growing else 1):
                     merged = segments.segment(folder, parts[0].first, parts[-1].last)
                     unfinished = merged.path.with_suffix(segments.UNFINISHED)
                     await _off_the_loop(parquet.merge, unfinished, [one.path for one in parts])

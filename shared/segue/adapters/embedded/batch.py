@@ -3,6 +3,7 @@
 Import this only where it is needed: DuckDB takes its time.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -34,10 +35,11 @@ WHERE name IS NOT NULL AND received_at <= {until} AND received_at - occurred_at 
 ONCE = "QUALIFY row_number() OVER (PARTITION BY profile, message_id ORDER BY received_at) = 1"
 
 PEOPLE = """
-CREATE OR REPLACE TABLE people AS
-SELECT profile, row_number() OVER () AS person FROM (SELECT DISTINCT profile FROM history)
+CREATE OR REPLACE TABLE people AS SELECT profile, {number} AS person FROM (SELECT DISTINCT profile FROM history)
 """
 """Numbers are sorted in half of the time that keys take."""
+
+NAMESAKES = "SELECT count(*) - count(DISTINCT person) FROM people"
 
 COPIED = "SELECT 1 FROM (SELECT 1 FROM measured GROUP BY profile, message_id HAVING count(*) > 1) AS copied LIMIT 1"
 
@@ -69,12 +71,13 @@ class Batch:
     ) -> Mapping[str, batch.Plan]:
         """Compute the memberships of these segments, which `program` was compiled from; what was done of each."""
         twin = batch.twin(segments, program)
-        for statement in (*batch.macros(), HISTORY.format(until=until, max_age=program.max_age), PEOPLE):
+        for statement in (*batch.macros(), HISTORY.format(until=until, max_age=program.max_age)):
             self.connection.execute(statement)
-        self.connection.execute(f"CREATE OR REPLACE TABLE measured AS {_numbered(twin.measured)}")
+        number = self._number_people()
+        self.connection.execute(f"CREATE OR REPLACE TABLE measured AS {_numbered(twin.measured, number)}")
         if self.connection.execute(COPIED).fetchone():
             self.connection.execute(f"CREATE OR REPLACE TABLE measured AS SELECT * FROM measured {ONCE}")
-        self.connection.execute(f"CREATE OR REPLACE VIEW known AS {_numbered(twin.known)}")
+        self.connection.execute(f"CREATE OR REPLACE VIEW known AS {_numbered(twin.known, number)}")
         self.connection.execute(MEMBERSHIPS)
         self.connection.execute("CREATE OR REPLACE TABLE odd (segment VARCHAR, profile VARCHAR)")
         names = program.segments.keys() if wanted is None else wanted
@@ -95,6 +98,15 @@ class Batch:
             f"SELECT {COLUMNS} FROM history WHERE profile = ? {ONCE} ORDER BY received_at", [profile]
         )
         return [_event(row) for row in _fetched(rows)]
+
+    def _number_people(self) -> str:
+        """What gives each profile a number of its own: a hash, and another one should two of them have the same."""
+        for salt in itertools.count():
+            number = f"hash(profile, {salt})"
+            self.connection.execute(PEOPLE.format(number=number))
+            if self.connection.execute(NAMESAKES).fetchone() == (0,):
+                break
+        return number
 
     def _compute(self, name: str, plan: InSql) -> None:
         if plan.odd is not None:
@@ -145,9 +157,9 @@ class Batch:
             self.connection.execute(f"INSERT INTO {table} SELECT {unnested}", columns)
 
 
-def _numbered(query: str) -> str:
+def _numbered(query: str, number: str) -> str:
     """A query with the profile's number in place of its key."""
-    return f"SELECT person AS profile, rows.* EXCLUDE (profile) FROM ({query}) AS rows JOIN people USING (profile)"
+    return f"SELECT {number} AS profile, rows.* EXCLUDE (profile) FROM ({query}) AS rows"
 
 
 COLUMNS = "message_id, name, occurred_at, received_at, anonymous_id, user_id, properties, traits, context"

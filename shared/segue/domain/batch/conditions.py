@@ -39,36 +39,39 @@ class Writer:
     """What conditions are written into: one script for a whole catalogue.
 
     `computed` are the names of the computed traits; `columns` the values that must be taken out of the events, as
-    (`properties` or `traits`, path); `names` the events; `odd`, of the segment at hand, the profiles of whom SQL is not
-    certain; `segments` the spans of those done so far, and `odd_of` the profiles of whom it was not certain there.
-    `within` is a step with the only profiles that matter to the condition at hand, if not all do.
+    (`properties` or `traits`, path, the events' name); `names` the events; `odd`, of the segment at hand, the profiles
+    of whom SQL is not certain; `segments` the spans of those done so far, and `odd_of` the profiles of whom it was not
+    certain there. `within` is a step with the only profiles that matter to the condition at hand, if not all do.
     """
 
     computed: Collection[str] = ()
     script: Script = field(default_factory=Script)
-    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+    columns: dict[tuple[str, str, str], str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     odd: dict[str, None] = field(default_factory=dict)
     segments: dict[str, str] = field(default_factory=dict)
     odd_of: dict[str, dict[str, None]] = field(default_factory=dict)
     within: str | None = None
 
-    def column(self, root: str, path: str) -> exp.Expr:
-        """The column that holds the value at a path."""
+    def column(self, root: str, path: str, name: str) -> exp.Expr:
+        """The column that holds the value at a path of the events of a name."""
         json_path(path)
-        return exp.column(self.columns.setdefault((root, path), f"{root[0]}{len(self.columns)}"))
+        return exp.column(self.columns.setdefault((root, path, name), f"{root[0]}{len(self.columns)}"))
 
     def rows(self, name: str, where: Mapping[str, Any] | None) -> exp.Expr:
         """Which rows are events of a name that pass a `where`."""
         self.names.add(name)
         named = exp.true() if name == "*" else exp.EQ(this=exp.column("name"), expression=literal(name))
-        tests = [(self.column("properties", path), one) for path, one in (where or {}).items()]
+        tests = [(self.column("properties", path, name), one) for path, one in (where or {}).items()]
         for value, _ in tests:
-            self.note_odd(named, exp.or_(call("is_array", value), _vast(value)))
+            self.note_odd(named, value, exp.or_(call("is_array", value), _vast(value)))
         return exp.and_(named, *(test(one, value) for value, one in tests))
 
-    def note_odd(self, rows: exp.Expr, odd: exp.Expr) -> None:
-        self.odd[f"SELECT profile FROM {HISTORY} WHERE {exp.and_(rows, odd).sql('duckdb')}"] = None
+    def note_odd(self, rows: exp.Expr, value: exp.Expr, odd: exp.Expr) -> None:
+        """The engine folds whoever has such a row with a value that is odd; a text never is."""
+        self.odd[
+            f"SELECT profile FROM {HISTORY} WHERE {exp.and_(rows, exp.not_(call('is_text', value)), odd).sql('duckdb')}"
+        ] = None
 
     def selected(self, name: str, where: Mapping[str, Any] | None, **columns: exp.Expr) -> str:
         """The events of a name that pass a `where`, with further columns."""
@@ -77,11 +80,11 @@ class Writer:
         some = f" AND profile IN (SELECT profile FROM {self.within})" if self.within else ""
         return self.script.add(f"SELECT profile, occurred_at, received_at{more} FROM {HISTORY} WHERE {rows}{some}")
 
-    def key_of(self, rows: exp.Expr, path: str) -> exp.Expr:
-        """A text that equal values at a path share; NULL where there is none."""
-        value = self.column("properties", path)
+    def key_of(self, name: str, where: Mapping[str, Any] | None, path: str) -> exp.Expr:
+        """A text that equal values at a path of these events share; NULL where there is none."""
+        rows, value = self.rows(name, where), self.column("properties", path, name)
         compound = exp.or_(call("is_array", value), call("is_object", value))
-        self.note_odd(rows, exp.or_(compound, _vast(value)))
+        self.note_odd(rows, value, exp.or_(compound, _vast(value)))
         number = exp.cast(exp.Add(this=call("number", value), expression=literal(0.0)), "text")
         return (
             exp.Case()
@@ -114,11 +117,13 @@ def _window(leaf: Any) -> Window:
 def _did(writer: Writer, leaf: Did, window: Window | None = None) -> str:
     window = window or _window(leaf)
     holds = figure_test(leaf.count, TOTAL[0])
+    if leaf.per is None and leaf.count == {"ge": 1}:
+        return writer.script.present(writer.selected(leaf.did, leaf.where), window, "profile")
     if leaf.per is None:
         events = _enough(writer, writer.selected(leaf.did, leaf.where), "profile", leaf.count)
         changes = writer.script.entering(events, window)
         return _held(writer, [changes], 1, holds, matcher(leaf.count)(0, {}))
-    key = writer.key_of(writer.rows(leaf.did, leaf.where), leaf.per)
+    key = writer.key_of(leaf.did, leaf.where, leaf.per)
     events = _with(writer, writer.selected(leaf.did, leaf.where, key=key), "key")
     changes = writer.script.entering(_enough(writer, events, "profile, key", leaf.count), window, keys="profile, key")
     return _some_group(writer, [changes], 1, exp.and_(TOTAL[0].copy() > 0, holds))
@@ -145,7 +150,7 @@ def _held(writer: Writer, changes: Sequence[str], totals: int, holds: exp.Expr, 
 def _some_group(writer: Writer, changes: Sequence[str], totals: int, holds: exp.Expr) -> str:
     """Where the totals of some group satisfy a test."""
     groups = writer.script.holding(changes, totals, holds.sql("duckdb"), keys="profile, key")
-    return _at_least(writer, 1, [groups], grouped=True)
+    return writer.script.covering(groups, "profile")
 
 
 def _with(writer: Writer, events: str, column: str) -> str:
@@ -173,18 +178,19 @@ def _figured(writer: Writer, part: AggregateOf, **columns: exp.Expr) -> tuple[st
     """The events an aggregate reads, the keys of its groups, and one more total for the events where it has groups."""
     if part.per is None:
         return writer.selected(part.of, part.where, **columns), "profile", []
-    key = writer.key_of(writer.rows(part.of, part.where), part.per)
+    key = writer.key_of(part.of, part.where, part.per)
     events = writer.selected(part.of, part.where, key=key, **columns)
     return _with(writer, events, "key"), "profile, key", ["1"]
 
 
 def _distinct(writer: Writer, part: AggregateOf, window: Window) -> Figured:
-    value = writer.key_of(writer.rows(part.of, part.where), part.function[1])
+    value = writer.key_of(part.of, part.where, part.function[1])
     events, keys, _ = _figured(writer, part, value=value)
     holds, from_nothing = figure_test(part.is_, TOTAL[0]), matcher(part.is_)(0, {})
     if operation(part.is_)[0] in COUNTING:
         events = _enough(writer, events, keys, part.is_)
-    changes = [writer.script.pieces(_with(writer, events, "value"), window, f"{keys}, value")]
+    values = writer.script.present(_with(writer, events, "value"), window, f"{keys}, value")
+    changes = [writer.script.edges(values, keys)]
     if part.per is None or not from_nothing:
         return changes, 1, holds, from_nothing
     return [*changes, writer.script.entering(events, window, ("0", "1"), keys)], 2, holds, from_nothing
@@ -192,10 +198,10 @@ def _distinct(writer: Writer, part: AggregateOf, window: Window) -> Figured:
 
 def _number(writer: Writer, part: AggregateOf, plain: bool) -> exp.Expr:
     """The column of the number an aggregate reads; `plain`: it must be a short decimal, so that sums are exact."""
-    value = writer.column("properties", part.function[1])
+    value = writer.column("properties", part.function[1], part.of)
     rows = writer.rows(part.of, part.where)
     inexact = exp.Is(this=call("decimal", value), expression=exp.null()) if plain else _vast(value)
-    writer.note_odd(rows, exp.or_(call("is_array", value), exp.and_(call("is_number", value), inexact)))
+    writer.note_odd(rows, value, exp.or_(call("is_array", value), exp.and_(call("is_number", value), inexact)))
     if plain:
         numbers = exp.and_(rows, call("is_number", value)).sql("duckdb")
         total = exp.Sum(this=exp.Abs(this=call("decimal", value))).sql("duckdb")
@@ -281,14 +287,13 @@ def _first_time(writer: Writer, leaf: FirstTime) -> str:
     events = writer.selected(leaf.first_time, leaf.where)
     since = "" if window.since is None else f" AND first >= {window.since}"
     ends = FOREVER if window.far is None else f"first + {window.far}"
-    spans = writer.script.add(
+    return writer.script.add(
         f"SELECT profile, greatest(received_at, first + {window.near}) AS since, least(ends, {ends}) AS until FROM ("
         f"SELECT profile, received_at, min(occurred_at) OVER (PARTITION BY profile ORDER BY received_at) AS first, "
         f"lead(received_at, 1, {FOREVER}) OVER (PARTITION BY profile ORDER BY received_at) AS ends "
         f"FROM {events}) AS firsts "
         f"WHERE greatest(received_at, first + {window.near}) < least(ends, {ends}){since}"
     )
-    return _at_least(writer, 1, [spans])
 
 
 def _absent(writer: Writer, leaf: Absent) -> str:
@@ -300,7 +305,7 @@ def _absent(writer: Writer, leaf: Absent) -> str:
     without = writer.selected(part.without.did, part.without.where)
     begins = f"greatest(received_at, latest + {part.for_ or 0})"
     ends = "ends" if part.within is None else f"least(ends, latest + {part.within})"
-    spans = writer.script.add(
+    return writer.script.add(
         f"SELECT profile, {begins} AS since, {ends} AS until FROM ("
         f"SELECT profile, received_at, max(done) OVER (PARTITION BY profile ORDER BY received_at) AS latest, "
         f"max(undone) OVER (PARTITION BY profile ORDER BY received_at) AS ended, "
@@ -310,7 +315,6 @@ def _absent(writer: Writer, leaf: Absent) -> str:
         f") AS both_kinds) AS waits "
         f"WHERE latest IS NOT NULL AND (ended IS NULL OR ended <= latest) AND {begins} < {ends}"
     )
-    return _at_least(writer, 1, [spans])
 
 
 def _stopped(writer: Writer, leaf: Stopped) -> str:
@@ -325,10 +329,10 @@ def _trait(writer: Writer, leaf: TraitIs) -> str:
     name = split(leaf.trait)[0]
     if name in writer.computed:
         raise Beyond(f"the computed trait {name}")
-    named, value = writer.column("traits", name), writer.column("traits", leaf.trait)
+    named, value = writer.column("traits", name, "*"), writer.column("traits", leaf.trait, "*")
     writer.names.add("Identified")
     there = exp.not_(exp.Is(this=named, expression=exp.null()))
-    writer.note_odd(there, exp.or_(call("is_array", value), _vast(value)))
+    writer.note_odd(there, value, exp.or_(call("is_array", value), _vast(value)))
     holds = test(leaf.is_, exp.column("value")).sql("duckdb")
     changes = writer.script.add(
         f"SELECT profile, received_at, occurred_at, message_id, {value.sql('duckdb')} AS value "
@@ -336,7 +340,7 @@ def _trait(writer: Writer, leaf: TraitIs) -> str:
         f"UNION ALL SELECT profile, since AS received_at, {-FOREVER} AS occurred_at, '' AS message_id, NULL AS value "
         f"FROM {KNOWN}"
     )
-    spans = writer.script.add(
+    return writer.script.add(
         f"SELECT profile, received_at AS since, until FROM ("
         f"SELECT profile, received_at, value, lead(received_at, 1, {FOREVER}) OVER ("
         f"PARTITION BY profile ORDER BY received_at, occurred_at, message_id) AS until FROM ("
@@ -344,7 +348,6 @@ def _trait(writer: Writer, leaf: TraitIs) -> str:
         f"PARTITION BY profile ORDER BY received_at, occurred_at, message_id) AS newest FROM {changes}"
         f") AS heard WHERE occurred_at = newest) AS told WHERE received_at < until AND {holds}"
     )
-    return _at_least(writer, 1, [spans])
 
 
 def _every(writer: Writer, parts: Sequence[Any], spans: Callable[[Any], str]) -> str:
@@ -356,15 +359,18 @@ def _every(writer: Writer, parts: Sequence[Any], spans: Callable[[Any], str]) ->
         writer.within = first
     found |= {spans(part): None for part in ordered[1:]}
     writer.within = outer
-    return first if len(found) == 1 else _at_least(writer, len(found), list(found))
+    if len(found) == 1:
+        return first
+    *_, last = found
+    some = writer.script.add(f"SELECT * FROM {first} WHERE profile IN (SELECT profile FROM {last})")
+    return _at_least(writer, len(found), [some, *(part for part in found if part != first)])
 
 
-def _at_least(writer: Writer, count: int, parts: Sequence[str], *, grouped: bool = False) -> str:
-    """Where so many parts hold; `grouped`: a part has spans for each group, which may overlap."""
-    if parts and count == 1 and len(parts) == 1 and not grouped:
+def _at_least(writer: Writer, count: int, parts: Sequence[str]) -> str:
+    """Where so many parts hold."""
+    if count == len(parts) == 1:
         return parts[0]
-    changes = [writer.script.edges(part) for part in parts]
-    return writer.script.holding(changes, 1, f"t0 >= {count}")
+    return writer.script.holding([writer.script.edges(part) for part in parts], 1, f"t0 >= {count}")
 
 
 def _no(writer: Writer, parts: Sequence[str]) -> str:

@@ -64,22 +64,20 @@ class Script:
             changes += f" UNION ALL SELECT {keys}, occurred_at + {window.far} AS instant, {taken} FROM {events}{kept}"
         return self.add(changes)
 
-    def pieces(self, events: str, window: Window, keys: str) -> str:
-        """The changes of events of which only one a key counts at a time: what an event adds to those before it."""
+    def present(self, events: str, window: Window, keys: str) -> str:
+        """The pieces on which some event of a key is in the window: what an event adds to those before it."""
         begins = f"greatest(occurred_at + {window.near}, received_at)" if window.near else "received_at"
         ends = str(FOREVER) if window.far is None else f"occurred_at + {window.far}"
         kept = "" if window.since is None else f" WHERE occurred_at >= {window.since}"
-        group = keys.removesuffix(", value")
-        covered = self.add(
-            f"SELECT {group}, greatest(begins, coalesce(covered, begins)) AS begins, ends FROM ("
-            f"SELECT {group}, begins, ends, max(ends) OVER (PARTITION BY {keys} ORDER BY begins, ends "
-            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered "
-            f"FROM (SELECT {keys}, {begins} AS begins, {ends} AS ends FROM {events}{kept}) AS opened"
-            f") AS pieces WHERE begins < ends AND (covered IS NULL OR covered < ends)"
-        )
+        return self.covering(f"(SELECT {keys}, {begins} AS since, {ends} AS until FROM {events}{kept}) AS opened", keys)
+
+    def covering(self, overlapping: str, keys: str) -> str:
+        """The pieces that intervals cover, which may overlap."""
         return self.add(
-            f"SELECT {group}, begins AS instant, 1 AS c0, 0 AS c1 FROM {covered} "
-            f"UNION ALL SELECT {group}, ends AS instant, -1 AS c0, 0 AS c1 FROM {covered} WHERE ends < {FOREVER}"
+            f"SELECT {keys}, greatest(since, coalesce(covered, since)) AS since, until FROM ("
+            f"SELECT {keys}, since, until, max(until) OVER (PARTITION BY {keys} ORDER BY since, until "
+            f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered FROM {overlapping}"
+            f") AS pieces WHERE since < until AND (covered IS NULL OR covered < until)"
         )
 
     # Changes to spans
@@ -113,11 +111,11 @@ class Script:
             f") AS neighbours WHERE starts OR ends) AS outermost WHERE starts"
         )
 
-    def edges(self, spans: str, keys: str = "profile", step: int = 1) -> str:
-        """The changes at the ends of spans."""
+    def edges(self, pieces: str, keys: str = "profile") -> str:
+        """The changes at the ends of pieces."""
         return self.add(
-            f"SELECT {keys}, since AS instant, {step} AS c0 FROM {spans} "
-            f"UNION ALL SELECT {keys}, until AS instant, -{step} AS c0 FROM {spans} WHERE until < {FOREVER}"
+            f"SELECT {keys}, since AS instant, 1 AS c0, 0 AS c1 FROM {pieces} "
+            f"UNION ALL SELECT {keys}, until AS instant, -1 AS c0, 0 AS c1 FROM {pieces} WHERE until < {FOREVER}"
         )
 
     def existing(self, totals: int) -> str:

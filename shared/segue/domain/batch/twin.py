@@ -88,12 +88,16 @@ def _plan(writer: Writer, name: str, source: object) -> Plan:
 
 
 def _measured(writer: Writer) -> str:
-    columns = [
-        f", {call('at', exp.column(root), literal(json_path(path))).sql('duckdb')} AS {name}"
-        for (root, path), name in writer.columns.items()
-    ]
-    rows = f"SELECT profile, name, occurred_at, received_at, message_id{''.join(columns)} FROM history"
+    columns = "".join(f", {_value(*place)} AS {column}" for place, column in writer.columns.items())
+    rows = f"SELECT profile, name, occurred_at, received_at, message_id{columns} FROM history"
     return rows if "*" in writer.names else f"{rows} WHERE {_named(sorted(writer.names))}"
+
+
+def _value(root: str, path: str, name: str) -> str:
+    value = call("at", exp.column(root), literal(json_path(path)))
+    if name != "*":
+        value = exp.Case().when(exp.column("name").eq(name), value)
+    return value.sql("duckdb")
 
 
 def _named(names: Sequence[str]) -> str:
