@@ -61,6 +61,11 @@ class Turn:
         """What the zone's calendar and clocks show at the instant."""
         return local(self.at, self.zone)
 
+    @property
+    def puts_clocks(self) -> bool:
+        """Whether the clocks are put on or back at the instant."""
+        return local(self.at - 1, self.zone).utcoffset() != self.shown.utcoffset()
+
 
 def turn(zone: str, written: str) -> Turn:
     """The turn at an instant written as ISO 8601 text."""
@@ -85,6 +90,10 @@ TURNS: Final = (
     turn("America/St_Johns", "2010-11-07T02:31Z"),  # where it goes back
     turn("Europe/Paris", "2024-02-28T23:00Z"),  # 29 February
 )
+
+CLOCKS: Final = [turn for turn in TURNS if turn.puts_clocks]
+FEBRUARY: Final = 2
+FEBRUARIES: Final = [turn for turn in TURNS if turn.shown.month == FEBRUARY and turn.zone == "Europe/Paris"]
 
 JUMPS: Final = (0, 23 * HOUR, DAY, 25 * HOUR, HOUR, 2 * DAY, 7 * DAY, 7 * DAY - HOUR, 7 * DAY + HOUR, 31 * DAY)
 """How long after a turn the next one may be."""
@@ -158,7 +167,7 @@ def regularly(turn: Turn, choices: Choices) -> Condition:
 
 def time(turn: Turn, choices: Choices) -> Condition:
     """Times of day at or near what the clocks show at the turn, on all or on some days."""
-    near = [turn.shown + timedelta(minutes=minutes) for minutes in (0, -60, -30, -1, 1, 15, 30, 60, 90, 600)]
+    near = [turn.shown + timedelta(minutes=minutes) for minutes in (0, -30, 30, -60, -30, 30, -1, 1, 15, 60, 90, 600)]
     start, end = (f"{choices.one(near):%H:%M}" for _ in range(2))
     spec: dict[str, Any] = choices.one(({"from": start, "until": end}, {"from": start}, {"until": end}, {}))
     begins, ends = spec.get("from", "00:00"), spec.get("until", "00:00")
@@ -221,10 +230,9 @@ EARLIER_KINDS: Final[Sequence[Maker]] = (did, first_time, trait)
 
 
 @st.composite
-def definitions_around(draw: st.DrawFn, turn: Turn) -> Catalog:
-    """A catalogue of a few segments of any kind or of one family."""
+def definitions_around(draw: st.DrawFn, turn: Turn, family: Sequence[Callable[[Turn, Choices], Condition]]) -> Catalog:
+    """A catalogue of a few segments of these kinds."""
     choices = Choices(draw)
-    family = choices.one((ANY_KIND, *FAMILIES))
     leaves: list[Maker] = [partial(make, turn) for make in family]
     if choices.seldom():
         leaves += EARLIER_KINDS
@@ -232,15 +240,16 @@ def definitions_around(draw: st.DrawFn, turn: Turn) -> Catalog:
 
 
 def catalog_of(choices: Choices, leaves: Sequence[Maker]) -> Catalog:
-    """A few segments, with everything that delays, prolongs or masks."""
+    """A few segments, often with everything that delays, prolongs or masks."""
     catalog: Catalog = {}
+    remembers = choices.seldom(2)
     for number in range(choices.many(8)):
         definition: Condition = {"name": f"Segment {number}", "when": condition(choices, leaves, tuple(catalog))}
-        if choices.seldom(2):
+        if remembers and choices.seldom(2):
             definition["stays"] = choices.one((*DURATIONS[:-1], *REACHING))
-        if choices.seldom(2):
+        if remembers and choices.seldom(2):
             definition["enter_after"] = choices.one(("1ms", "2ms", "3ms", "6ms", "20ms", "1h", "25h", *REACHING))
-        if choices.seldom(3):
+        if remembers and choices.seldom(3):
             definition["until"] = condition(choices, leaves, tuple(catalog), depth=1)
         if choices.seldom():
             definition["purposes"] = choices.one((["ads"], ["stats"], ["ads", "stats"]))
@@ -277,6 +286,8 @@ def due(choices: Choices, turn: Turn) -> Any:
     day = turn.shown.date() + timedelta(days=choices.number(-1, 1))
     years = [f"{year}-{day:%m-%d}" for year in (day.year, day.year - 1, day.year - 3)]
     moments = [moment.isoformat(), moment.replace(year=moment.year - 1).isoformat(), round(moment.timestamp() * 1_000)]
+    if turn.shown.month == FEBRUARY and not choices.seldom(4):
+        return choices.one(("2020-02-29", "2020-02-29", "2024-02-29", "2020-02-29T12:00:00Z", "2020-02-28"))
     return choices.one((*years, *moments, turn.at + 0.5, "2024-02-29", "soon", [day.isoformat()]))
 
 
@@ -334,6 +345,10 @@ class Scene:
 
 @st.composite
 def scenes(draw: st.DrawFn) -> Scene:
-    """Any scene."""
-    turn = Choices(draw).one(TURNS)
-    return Scene(draw(definitions_around(turn)), draw(histories_around(turn)))
+    """Any scene; now and then one of clocks that are put on or back, or of the end of February."""
+    choices = Choices(draw)
+    turn, family = choices.one(TURNS), choices.one((ANY_KIND, *FAMILIES))
+    if choices.seldom(3):
+        turns, family = choices.one(((CLOCKS, (time,)), (FEBRUARIES, (date,))))
+        turn = choices.one(turns)
+    return Scene(draw(definitions_around(turn, family)), draw(histories_around(turn)))

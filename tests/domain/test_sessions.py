@@ -20,6 +20,10 @@ def happened(number: int, after: int, received: int | None = None) -> Event:
     return Event(message_id=str(number), name="A", occurred_at=at, received_at=received_at)
 
 
+def when(condition: dict[str, Any]) -> dict[str, Any]:
+    return {"it": {"name": "It", "when": condition}}
+
+
 def members(state: rules.State) -> set[str]:
     return {name for name, spans in state.memberships.items() if spans[0][0] <= state.instant}
 
@@ -47,6 +51,7 @@ def test_the_last_session_is_remembered_for_ever() -> None:
     state = rules.fold(program, rules.empty(), [happened(0, 0), happened(1, 6 * MINUTE)])
     state = rules.fold(program, state, (), at=START + 400 * DAY)
     assert members(state) == {"long"}
+    assert members(rules.fold(program, state, [happened(2, 400 * DAY + 1)])) == {"long"}
 
 
 def test_a_message_of_a_month_ago_joins_two_sessions_of_then() -> None:
@@ -58,8 +63,27 @@ def test_a_message_of_a_month_ago_joins_two_sessions_of_then() -> None:
     assert members(joined) == {"long"}
 
 
+def test_messages_of_a_month_ago_join_as_many_sessions_as_there_are() -> None:
+    program = rules.compile(when({"session": "last.duration", "is": "80m"}))
+    visits = [happened(number, number * 40 * MINUTE) for number in range(3)]
+    state = rules.fold(program, rules.empty(), [*visits, happened(3, 29 * DAY)])
+    late = [happened(4, 20 * MINUTE, received=29 * DAY + 1), happened(5, 60 * MINUTE, received=29 * DAY + 1)]
+    assert members(state) == set()
+    assert members(rules.fold(program, state, late)) == {"it"}
+
+
+def test_a_copy_that_was_received_earlier_is_no_further_message_of_its_session() -> None:
+    program = rules.compile(when({"session": "this.events", "is": 2}))
+    state = rules.fold(program, rules.empty(), [happened(0, 0), happened(1, MINUTE, received=90 * MINUTE)], at=START)
+    state = rules.fold(program, state, [happened(1, MINUTE, received=70 * MINUTE)])
+    again = rules.fold(program, state, [happened(2, 20 * MINUTE, received=90 * MINUTE)])
+    counted = rules.compile(when({"session": "last.events", "is": 3}))
+    assert state.counts.duplicate == 1
+    assert members(rules.fold(counted, again, ())) == {"it"}
+
+
 @pytest.mark.parametrize(
-    ("when", "path", "message"),
+    ("condition", "path", "message"),
     [
         ({"session": "duration", "is": 1}, "session", "expected this or last and a field"),
         ({"session": "this.mood", "is": 1}, "session", "expected one of duration events pages"),
@@ -71,7 +95,7 @@ def test_a_message_of_a_month_ago_joins_two_sessions_of_then() -> None:
         ({"session": "this.events", "is": {"gt": {"ref": "n"}}}, "is.gt", "expected a value that is no ref"),
     ],
 )
-def test_a_broken_condition_on_a_session_is_refused(when: Any, path: str, message: str) -> None:
+def test_a_broken_condition_on_a_session_is_refused(condition: Any, path: str, message: str) -> None:
     with pytest.raises(Invalid, match=message) as refused:
-        rules.compile({"it": {"name": "It", "when": when}})
+        rules.compile({"it": {"name": "It", "when": condition}})
     assert refused.value.path == f"segments.it.when.{path}"
