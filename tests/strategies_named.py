@@ -84,9 +84,10 @@ def since_trait(choices: Choices) -> Condition:
 
 def value_trait(choices: Choices) -> Condition:
     """What values events have, and how many have each."""
-    kind = choices.one(("most_frequent", "unique_list", "tally"))
+    kind = choices.one(("most_frequent", "unique_list", "tally", "most_frequent"))
     last = {"last": choices.number(1, 3)} if kind == "unique_list" else {}
-    return {kind: choices.one(VALUES), "of": choices.one(SELECTED), **where(choices), **window(choices), **last}
+    path = choices.one(("k", "k", "tags", *VALUES))
+    return {kind: path, "of": choices.one(SELECTED), **where(choices), **window(choices), **last}
 
 
 def figure_trait(choices: Choices) -> Condition:

@@ -54,6 +54,15 @@ def test_computed_traits_are_read_at_any_instant_and_the_missing_ones_left_out()
     }
 
 
+def test_values_that_were_last_seen_at_the_same_instant_are_listed_by_their_text() -> None:
+    program = rules.compile(
+        {}, computed={"all": {**TRAITS["recent"], "last": 3}, "one": {**TRAITS["recent"], "last": 1}}
+    )
+    visits = [viewed(0, 1, "y"), viewed(1, 2, "y"), viewed(2, 2, "x")]
+    state = rules.fold(program, rules.empty(), visits)
+    assert rules.computed(program, state, START + 2) == {"all": ["x", "y"], "one": ["y"]}
+
+
 def test_a_trait_of_all_time_does_not_grow_with_events_of_the_same_values() -> None:
     names = ("orders", "usual", "categories", "recent", "quiet")
     program, state = rules.compile({}, computed={name: TRAITS[name] for name in names}), rules.empty()
