@@ -13,6 +13,7 @@ from emulator.failed import Record
 from emulator.membership_log import Line
 from segue.domain.errors import Invalid, NotFound, Rejected, TooLarge, Unauthorized, Unavailable
 from segue.domain.event import Json
+from segue.domain.membership import Transition
 from segue.domain.message import ClockName
 from segue.domain.profile import ProfileRef
 
@@ -112,6 +113,15 @@ class Client:
         """The whole membership log in its normal form."""
         answer = await self._answer("GET", "/_segue/memberships", b"", self._secret, SETTLE_TIMEOUT_S)
         return msgspec.json.decode(b"[" + b",".join(answer.content.splitlines()) + b"]", type=list[Line])
+
+    async def profiles(self) -> list[tuple[str, str]]:
+        """The key of every profile, and who it is."""
+        return msgspec.convert(await self._get("/_segue/profiles"), list[tuple[str, str]])
+
+    async def rebuild(self, key: str) -> list[Transition]:
+        """Fold a profile anew from the archive; what is announced of it."""
+        answer = await self._post(f"/_segue/profiles/{key}/rebuild", {}, self._secret, timeout=SETTLE_TIMEOUT_S)
+        return msgspec.convert(answer, list[Transition])
 
     async def failed(self) -> list[Record]:
         """Every message that was given up, the oldest first."""

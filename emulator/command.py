@@ -10,6 +10,7 @@ from emulator.explain_command import explain
 from emulator.failed_commands import failed
 from emulator.log_commands import fold, replay
 from emulator.preview_commands import members, preview
+from emulator.rebuild_command import rebuild
 from emulator.run_commands import run
 from segue.domain.errors import SegueError
 
@@ -30,5 +31,5 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, demo, explain, failed, fold, members, preview, replay, run):
+for command in (catalog, demo, explain, failed, fold, members, preview, rebuild, replay, run):
     main.add_command(command)

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from emulator import failed, ledger, membership_log
+from functions.evaluate.rebuild import profiles, rebuild
 from segue import entrypoint
 from segue.catalogs import Catalogs
 from segue.domain import strict
@@ -44,6 +45,8 @@ class Control:
             Route("/_segue/settings", self._admitted(self._settings), methods=["GET"]),
             Route("/_segue/failed", self._admitted(self._failed), methods=["GET"]),
             Route("/_segue/failed/{id}/replay", self._admitted(self._replay_failed), methods=["POST"]),
+            Route("/_segue/profiles", self._admitted(self._profiles), methods=["GET"]),
+            Route("/_segue/profiles/{key}/rebuild", self._admitted(self._rebuild), methods=["POST"]),
         ]
 
     def _admitted(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -95,6 +98,14 @@ class Control:
         """POST: put one of them back."""
         await failed.replay(self._ports, request.path_params["id"])
         return _json({})
+
+    async def _profiles(self, _request: Request) -> Response:
+        """The key of every profile and who it is, as pairs."""
+        return _json(await profiles(self._ports))
+
+    async def _rebuild(self, request: Request) -> Response:
+        """POST: fold a profile anew from the archive; what is announced of it."""
+        return _json(await rebuild(self._ports, self._catalogs, request.path_params["key"]))
 
 
 async def _streamed(log: Sequence[membership_log.Line]) -> AsyncIterator[bytes]:

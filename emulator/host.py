@@ -64,7 +64,7 @@ async def embedded(
     telemetry.start("WARNING")
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        opened = EmbeddedPlatform.open(data, clock, [*_subscriptions()])
+        opened = EmbeddedPlatform.open(data, clock, [*subscriptions()])
         stack.push_async_callback(opened.close)
         settings = settings_of(data, environment)
         http = WebHttp(allow_private=settings.allow_private_destinations)
@@ -133,7 +133,8 @@ def _subscribed() -> Mapping[str, Mapping[str, str]]:
     return {**found["subscriptions"], **found["destinations"]["subscriptions"]}
 
 
-def _subscriptions() -> Iterator[Subscription]:
+def subscriptions() -> Iterator[Subscription]:
+    """The topology's, as the embedded queue has them."""
     push = topology()["push"]
     for name, subscription in _subscribed().items():
         yield Subscription(

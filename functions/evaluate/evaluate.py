@@ -87,7 +87,7 @@ class Evaluator:
         await self._publish(before.outbox if before else ())
         after = folded(work, before, compiled, self._largest_document)
         if after:
-            await self._ports.store.commit([_write(work.key, stored, after)])
+            await self._ports.store.commit([written(work.key, stored, after)])
             await self._publish(after.document.outbox)
 
     async def _catalogue_for(self, before: StateDocument | None) -> Compiled:
@@ -101,7 +101,7 @@ class Evaluator:
         entries = [entry for entry in outbox if self._published.get(entry.key) != entry]
         if not entries:
             return
-        await self._ports.bus.publish(MEMBERSHIPS, [_announcement(entry) for entry in entries])
+        await self._ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in entries])
         for entry in entries:
             self._published[entry.key] = entry
             self._published.move_to_end(entry.key)
@@ -109,7 +109,8 @@ class Evaluator:
             self._published.popitem(last=False)
 
 
-def _write(key: str, stored: Document | None, after: Folded) -> Write:
+def written(key: str, stored: Document | None, after: Folded) -> Write:
+    """The write of a profile's new document in place of the one that was read."""
     return Write(
         path=document.state_path(key),
         data=after.data,
@@ -129,7 +130,7 @@ def _work_of_events(message: Message, received: EventsReceived) -> Work:
     )
 
 
-def _announcement(entry: MembershipChanged) -> Message:
+def announcement(entry: MembershipChanged) -> Message:
     """The same message whenever and by whomever it is published."""
     return Message(
         id=f"{entry.key}:{entry.seq}",

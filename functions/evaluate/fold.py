@@ -40,7 +40,7 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
     outbox: tuple[MembershipChanged, ...] = ()
     if after.changed or after.pending or before is None or before.catalog < compiled.version:
         transitions, after = after.pending, rules.drained(after)
-        outbox = (_snapshot(work.key, profile, after, transitions, compiled),)
+        outbox = (snapshot(work.key, profile, after, transitions, compiled),)
     document = StateDocument(
         profile=profile,
         state=rules.encode(after),
@@ -76,9 +76,10 @@ def _is_imported(work: Work, before: StateDocument | None) -> bool:
     return before is not None and before.imported
 
 
-def _snapshot(
+def snapshot(
     key: str, profile: ProfileRef, state: rules.State, transitions: tuple[Transition, ...], compiled: Compiled
 ) -> MembershipChanged:
+    """What is told of a state: its memberships from its instant on, and the transitions that led to them."""
     timeline = rules.timeline(compiled.program, state, state.instant)
     return MembershipChanged(
         key=key,

@@ -37,26 +37,49 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     includes: bool = True
 
 
+class Past(Invalid):
+    """An instant before a visitor's last evaluation, of which documents tell nothing."""
+
+    def __init__(self, at: int, evaluated: int) -> None:
+        super().__init__(f"expected an instant from the last evaluation on, {evaluated}, found {at}", path="at")
+        self.at = at
+
+
 class Lookup:
     """Answers for one visitor, named by the profile's key. Raises `Unavailable` if the documents cannot be read."""
 
     def __init__(self, ports: Ports, catalogs: Catalogs) -> None:
         self._store = ports.store
+        self._archive = ports.archive
         self._clock = ports.clock
         self._catalogs = catalogs
 
     async def answer(self, key: str, compiled: Compiled, at: int | None = None) -> Answer:
-        """The segments at `at`, by default now. Raises `Invalid` for an instant before the last evaluation.
+        """The segments at `at`, by default now.
 
         The public snapshot answers while it is exact and of this catalogue, else the state does: no answer waits for a
-        tick, nor for the snapshot of a visitor's first event.
+        tick, nor for the snapshot of a visitor's first event. Of an instant before the last evaluation the archive
+        tells what was told then, by the definitions of that day.
         """
+        try:
+            return await self._answer_of_documents(key, compiled, at)
+        except Past as past:
+            return await self._answer_of_archive(key, past.at)
+
+    async def _answer_of_documents(self, key: str, compiled: Compiled, at: int | None) -> Answer:
         profile = await self._profile(key)
         if profile and profile.catalog >= compiled.version:
             instant = self._instant(at, profile.at)
             if profile.known_until is None or instant < profile.known_until:
                 return _answer(instant, profile.memberships, profile.approximate)
         return await self._answer_of_state(key, compiled, at)
+
+    async def _answer_of_archive(self, key: str, at: int) -> Answer:
+        told = await self._archive.snapshot(key, at)
+        if told is None:
+            return Answer(known=False, as_of=at, segments={})
+        exact = told.known_until is None or at < told.known_until
+        return _answer(at, told.memberships, told.approximate if exact else told.memberships)
 
     async def explanation(self, key: str, compiled: Compiled, segment: str, at: int | None = None) -> rules.Explanation:
         """Why the visitor is in a segment at `at`, by default now, or not: from the state alone, in one read.
@@ -101,7 +124,7 @@ class Lookup:
         if at > max(self._clock.now(), evaluated) + FURTHEST:
             raise Invalid(f"expected an instant at most {FURTHEST // DAY} days ahead, found {at}", path="at")
         if at < evaluated:
-            raise Invalid(f"expected an instant from the last evaluation on, {evaluated}, found {at}", path="at")
+            raise Past(at, evaluated)
         return at
 
     async def _profile(self, key: str) -> PublicProfile | None:

@@ -18,7 +18,7 @@ from segue.adapters.system import ManualClock
 from segue.adapters.web import WebHttp
 from segue.catalogs import Catalogs
 from segue.domain.event import Event
-from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
+from segue.domain.message import EVENTS, EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Message, Ports, Store
 from segue.settings import Settings
@@ -41,7 +41,7 @@ class Site:
         self.clock = clock
         self.settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests"})
         self.http = self.instance()
-        self._evaluator_ports = self._ports(embedded.store)
+        self.ports = self._ports(embedded.store)
         self._events = 0
         self._updated = 0
 
@@ -80,17 +80,22 @@ class Site:
             time=self.clock.now(),
             data=msgspec.json.encode(received),
         )
-        ports = self._evaluator_ports
-        await Evaluator(ports, Catalogs(ports.catalog, self.clock))(message)
+        await self.embedded.archive.append(EVENTS, [message])
+        await self.evaluate(message)
         if updated:
             await self.update()
         return event.message_id
+
+    async def evaluate(self, message: Message) -> None:
+        """Deliver a message of the events to a new instance of evaluate."""
+        ports = self.ports
+        await Evaluator(ports, Catalogs(ports.catalog, self.clock))(message)
 
     async def update(self) -> None:
         """Put every snapshot that was announced on its public profile."""
         waiting = await self.embedded.bus.after(f"{UPDATE.name}:{MEMBERSHIPS}", self._updated, 1_000)
         for each in waiting:
-            await Updater(self._evaluator_ports)(each.message)
+            await Updater(self.ports)(each.message)
         self._updated = max([self._updated, *(each.number for each in waiting)])
 
     async def segments(self, visitor: str, **parameters: str | int) -> Any:

@@ -163,10 +163,23 @@ async def test_at_is_epoch_milliseconds_or_iso_8601(site: Site, at: str | int) -
     assert (answer["as_of"], span(answer, "cart-abandoner")) == (NOW + 40 * MINUTE, ABANDONED)
 
 
-async def test_an_instant_before_the_last_evaluation_is_refused(site: Site) -> None:
+async def test_an_instant_before_the_last_evaluation_is_answered_as_it_was_told_then(site: Site) -> None:
     await site.happens("ann", "Product Added")
-    assert (await site.segments("ann", at=NOW))["as_of"] == NOW
-    answer = await site.http.get("/v1/profiles/anonymous_id:ann/segments", params={"at": NOW - 1})
+    site.clock.advance(HOUR)
+    await site.happens("ann", "Order Completed")
+    await archived(site)
+    at_first, abandoned = await site.segments("ann", at=NOW), await site.segments("ann", at=NOW + 40 * MINUTE)
+    assert "cart-abandoner" not in ids(at_first)
+    assert (abandoned["as_of"], span(abandoned, "cart-abandoner")) == (NOW + 40 * MINUTE, ABANDONED)
+    assert "cart-abandoner" not in ids(await site.segments("ann"))
+    before = await site.segments("ann", at=NOW - 1)
+    assert (before["known"], before["as_of"], before["segments"]) == (False, NOW - 1, [])
+
+
+async def test_why_is_told_of_no_instant_before_the_last_evaluation(site: Site) -> None:
+    await site.happens("ann", "Product Added")
+    address = "/v1/profiles/anonymous_id:ann/segments/cart-abandoner/why"
+    answer = await site.http.get(address, params={"at": NOW - 1})
     assert answer.status_code == 400
     assert str(NOW) in answer.json()["message"]
 

@@ -1,0 +1,104 @@
+"""A profile's state folded anew from the archive: what was announced stands, what turns out otherwise is announced."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from functions.evaluate.evaluate import announcement, written
+from functions.evaluate.fold import Folded, snapshot
+from segue import retries
+from segue.catalogs import Catalogs, Compiled
+from segue.domain import document, rules
+from segue.domain.document import StateDocument
+from segue.domain.errors import NotFound, Unavailable
+from segue.domain.event import Event
+from segue.domain.membership import Transition, covers
+from segue.domain.message import MEMBERSHIPS, EventsReceived
+from segue.domain.time import DAY
+from segue.ports import Message, Ports
+
+
+async def rebuild(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
+    """Fold a profile anew, and return what is announced of it.
+
+    Raises `NotFound` for a profile without a state, and `Unavailable` while the archive lacks events of the state.
+    """
+    return await retries.on_conflict(ports.clock, f"rebuild:{key}", lambda: _rebuild_once(ports, catalogs, key))
+
+
+async def profiles(ports: Ports) -> Sequence[tuple[str, str]]:
+    """The key of every profile with a state, and who it is."""
+    return [
+        (key, str(document.decode_state(stored.data).profile))
+        async for key, stored in ports.store.scan(document.STATES)
+    ]
+
+
+async def _rebuild_once(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
+    stored = await ports.store.get(document.state_path(key))
+    if stored is None:
+        raise NotFound(f"{key}: there is no such profile")
+    before = document.decode_state(stored.data)
+    compiled = await catalogs.at_least(before.catalog)
+    await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in before.outbox])
+    messages = [message async for message in ports.archive.received(key)]
+    after, transitions = rebuilt(key, before, messages, compiled)
+    await ports.store.commit([written(key, stored, after)])
+    await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in after.document.outbox])
+    return transitions
+
+
+def rebuilt(
+    key: str, before: StateDocument, messages: Sequence[Message], compiled: Compiled
+) -> tuple[Folded, Sequence[Transition]]:
+    """The document of a profile with these messages, at the instant of the one before, and how the two differ.
+
+    Numbers go on where they were. Messages of the last day are known again when they are delivered again.
+    """
+    old = rules.decode(before.state)
+    events = [_events(message) for message in messages]
+    counted = old.counts.folded + old.counts.duplicate + old.counts.late
+    if sum(map(len, events)) < counted:
+        raise Unavailable(
+            f"{key}: the archive has {sum(map(len, events))} of {counted} events; it will have the others"
+        )
+    state = rules.fold(compiled.program, rules.empty(), [event for each in events for event in each], at=old.instant)
+    for message, together in zip(messages, events, strict=True):
+        if together and max(event.received_at for event in together) > state.instant - DAY:
+            state = rules.fold(compiled.program, state, (), delivery=message.id)
+    transitions = _differences(old, state, compiled)
+    state = msgspec.structs.replace(state, seq=old.seq + len(transitions), pending=(), changed=False)
+    state = rules.drained(state)
+    after = StateDocument(
+        profile=before.profile,
+        state=rules.encode(state),
+        catalog=compiled.version,
+        rev=before.rev + 1,
+        imported=before.imported,
+        outbox=(snapshot(key, before.profile, state, transitions, compiled),),
+    )
+    return Folded(after, document.encode(after), state.due), transitions
+
+
+def _differences(old: rules.State, new: rules.State, compiled: Compiled) -> tuple[Transition, ...]:
+    """What has to be announced at the new state's instant to those who heard what the old one announced."""
+    was, is_ = _inside(old), _inside(new)
+    return tuple(
+        Transition(
+            segment=name,
+            transition="entered" if name in is_ else "exited",
+            at=new.instant,
+            seq=old.seq + number,
+            definition=compiled.program.segments.get(name, ""),
+            reason="event",
+        )
+        for number, name in enumerate(sorted(was ^ is_), start=1)
+    )
+
+
+def _inside(state: rules.State) -> set[str]:
+    return {name for name, spans in state.memberships.items() if covers(spans, state.instant)}
+
+
+def _events(message: Message) -> tuple[Event, ...]:
+    return msgspec.json.decode(message.data, type=EventsReceived).events
