@@ -408,20 +408,48 @@ def apart(history: Sequence[Event]) -> list[Event]:
 
 def test_what_a_wider_window_lacks_is_filled_and_what_it_has_is_not_counted_twice() -> None:
     """
-    A   0 ..... 5 m ..|cut .. 20 m       counted within 10 min until now: from now on within 1 h
+    A   0 .. 5 m .. 12 m |cut .. 20 m    counted within 10 min until the cut: the first one was forgotten at 12 m
     """
+    counted = {"did": "A", "count": {"eq": 4}}
+    before = rules.compile({"it": {"name": "It", "when": {**counted, "within": "10m"}}})
+    now = rules.compile({"it": {"name": "It", "when": {**counted, "within": "1h"}}})
+    early, late = [happened(at, START + at * MINUTE) for at in (0, 5, 12)], happened(20, START + 20 * MINUTE)
+    live = rules.fold(now, rules.fold(before, rules.empty(), early), [late])
+    adopted = rules.adopt(now, live, rules.fold(now, rules.empty(), early), rules.unfilled(before, now))
+    assert members(rules.timeline(now, live, late.received_at), late.received_at) == set()
+    assert members(rules.timeline(now, adopted, late.received_at), late.received_at) == {"it"}
 
-    def catalog(within: str, least: int) -> Catalog:
-        return {"it": {"name": "It", "when": {"did": "A", "within": within, "count": {"ge": least}}}}
 
-    before, now = rules.compile(catalog("10m", 1)), rules.compile(catalog("1h", 3))
-    early, late = [happened(at, START + at * MINUTE) for at in (0, 5)], happened(20, START + 20 * MINUTE)
-    live = rules.fold(now, rules.fold(before, rules.empty(), early, at=START + 12 * MINUTE), [late])
-    lacking = rules.unfilled(before, now)
-    assert (len(lacking.new), len(lacking.wider)) == (0, 1)
-    adopted = rules.adopt(now, live, rules.fold(now, rules.empty(), early), lacking)
-    assert is_member(catalog("1h", 3)["it"], adopted, 20 * MINUTE)
-    assert not is_member(catalog("1h", 4)["it"], adopted, 20 * MINUTE)
+def test_what_was_added_up_is_not_added_again_for_a_memory_that_came_later() -> None:
+    when = {"aggregate": {"of": "A", "sum": "n", "is": {"eq": 2}}}
+    before = rules.compile({"it": {"name": "It", "when": when}})
+    now = rules.compile({"it": {"name": "It", "when": when, "stays": "1h"}})
+    event = replace(happened(0, START), properties={"n": 2})
+    live = rules.fold(now, rules.fold(before, rules.empty(), [event]), (), at=START + 5 * HOUR)
+    archived = rules.fold(now, rules.empty(), [event], at=START + 5 * HOUR)
+    adopted = rules.adopt(now, live, archived, rules.unfilled(before, now))
+    assert members(rules.timeline(now, adopted, adopted.instant + DAY), adopted.instant + DAY) == {"it"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "new", "wider"),
+    [
+        ({"when": {"did": "A", "within": "1h"}}, {"when": {"did": "A", "within": "1h"}}, 0, 0),
+        ({"when": {"did": "A", "within": "1h"}}, {"when": {"not": {"did": "A", "within": "10m"}}}, 0, 0),
+        ({"when": {"did": "A", "within": "10m"}}, {"when": {"did": "A", "within": "1h"}}, 0, 1),
+        ({"when": {"did": "A", "within": "1h"}}, {"when": {"did": "A"}}, 0, 1),
+        ({"when": {"did": "A"}}, {"when": {"did": "A", "count": {"ge": 2}}}, 0, 1),
+        ({"when": {"did": "A", "ago": ["2h", "10m"]}}, {"when": {"did": "A", "ago": ["2h", "30m"]}}, 0, 1),
+        ({"when": {"did": "A"}}, {"when": {"did": "A"}, "stays": "1h"}, 0, 1),
+        ({"when": {"did": "A"}}, {"when": {"did": "A", "where": {"k": "x"}}}, 1, 0),
+        ({"when": {"did": "A"}}, {"when": {"any": [{"did": "A"}, {"did": "B"}]}}, 1, 0),
+    ],
+)
+def test_what_definitions_ask_beyond_those_before_is_known(
+    before: dict[str, Any], now: dict[str, Any], new: int, wider: int
+) -> None:
+    lacking = rules.unfilled(*(rules.compile({"it": {"name": "It", **each}}) for each in (before, now)))
+    assert (len(lacking.new), len(lacking.wider)) == (new, wider)
 
 
 def test_what_a_state_remembers_of_a_definition_that_was_not_yet_filled_is_forgotten() -> None:
