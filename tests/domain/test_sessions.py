@@ -28,6 +28,21 @@ def members(state: rules.State) -> set[str]:
     return {name for name, spans in state.memberships.items() if spans[0][0] <= state.instant}
 
 
+@pytest.mark.parametrize(
+    "condition", [{"session": "this.events", "is": {"ge": 3}}, {"session": "last.events", "is": {"ge": 3}}]
+)
+def test_a_segment_whose_memory_looks_back_leaves_the_sessions_of_the_others_as_they_are(
+    condition: dict[str, Any],
+) -> None:
+    remembering = {"other": {"name": "Other", "when": condition, "stays": "1h"}}
+    program, state = rules.compile(when(condition) | remembering), rules.empty()
+    for number, at in enumerate((0, 1, 2, 3, 60)):
+        state = rules.fold(program, state, [happened(number, at * MINUTE)])
+        if number == 3:
+            assert ("it" in members(state)) is condition["session"].startswith("this")
+    assert ("it" in members(state)) is condition["session"].startswith("last")
+
+
 def test_a_session_is_one_stretch_however_many_messages_it_has() -> None:
     program, state = rules.compile(LONG), rules.empty()
     sizes = []

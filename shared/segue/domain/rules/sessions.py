@@ -13,6 +13,9 @@ from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence
 BEFORE: Final = 2
 """How many of the sessions are kept that no message to come can join."""
 
+LATELY: Final = 2
+"""How many sessions tell this one and the last."""
+
 
 class Session(NamedTuple):
     """A session so far."""
@@ -48,6 +51,23 @@ def of_time(entries: Iterable[Entry], gap: int) -> Sequence[tuple[int, Session |
     if going_on is not None:
         found.append((going_on.last + gap, None, going_on))
     return found
+
+
+def lately(entries: Sequence[Entry], gap: int) -> Sequence[Entry]:
+    """The stretches of the last two sessions, which tell this one and the last where all can be seen.
+
+    Where a memory looks back a session is in several.
+    """
+    sessions = 1
+    begins = entries[-1][0] if entries else 0
+    for position in range(len(entries) - 1, -1, -1):
+        occurred_at, length = entries[position][0], entries[position][3][0]
+        if begins - occurred_at >= gap:
+            sessions += 1
+            if sessions > LATELY:
+                return entries[position + 1 :]
+        begins = min(begins, occurred_at - length)
+    return entries
 
 
 def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list[Entry], list[Entry]]:

@@ -15,7 +15,7 @@ from segue.domain.rules.kinds.trait import in_time
 from segue.domain.rules.measurements import Measurements, Node, View, leaf
 from segue.domain.rules.model import FigureIs, Model, Refused, Text, Where
 from segue.domain.rules.operators import MISSING, Missing, matcher, split, value_at, where
-from segue.domain.rules.sessions import Session, of_time
+from segue.domain.rules.sessions import Session, lately, of_time
 from segue.domain.rules.wording import comparison, left, number, quoted
 
 PAGE_VIEWED: Final = "Page Viewed"
@@ -91,10 +91,6 @@ class SessionIs(Model):
         return self
 
 
-LATELY: Final = 2
-"""Of the sessions that can all be seen, each in one stretch, the last two tell this one and the last."""
-
-
 def compile_session(definition: SessionIs, measurements: Measurements) -> Node:
     """Raises Invalid if the duration is compared with a text that is none."""
     session, field, *path = split(definition.session)
@@ -113,7 +109,7 @@ def compile_session(definition: SessionIs, measurements: Measurements) -> Node:
         return MISSING if one is None else READS.get(field, _said)(one, tuple(path))
 
     def course(view: View) -> Course:
-        entries = view.entries(key)[-LATELY:] if view.settled else view.entries(key)
+        entries = lately(view.entries(key), gap) if view.settled else view.entries(key)
 
         def seen_course(seen: Seen) -> Course:
             found = of_time(filter(seen, entries), gap)
