@@ -100,7 +100,10 @@ def fadings(definition: Condition, numbers: set[Number], events: Sequence[Event]
     """Where a sum that only fades passes one of the numbers, and the milliseconds beside."""
     half_life = duration(definition["half_life"])
     earned = [
-        (event.occurred_at, one["points"]) for event in events for one in definition["events"] if selects(one, event)
+        (event.occurred_at, micros(one["points"]) / 1_000_000)
+        for event in events
+        for one in definition["events"]
+        if selects(one, event)
     ]
     instants = sorted({at for at, _ in earned})
     for begins, ends in pairwise([*instants, inf]):
