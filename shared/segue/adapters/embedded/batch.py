@@ -126,9 +126,10 @@ class Batch:
         """Fold, for each segment, the profiles that SQL leaves to the engine."""
         (left_over,) = self.connection.execute("SELECT list(DISTINCT segment) FROM odd").fetchall()
         program = program.limited_to(left_over[0])
+        memberships_of = batch.folding(program, until)
         found: list[Row] = []
         for profile, left, events in self._left(program):
-            intervals = batch.folded(program, events, until)
+            intervals = memberships_of(events)
             found += (
                 (segment, profile, since, FOREVER if ends is None else ends)
                 for segment in left

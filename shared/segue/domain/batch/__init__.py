@@ -5,7 +5,7 @@ and holds the queries. Nothing here runs anything.
 """
 
 from segue.domain.batch.dialects import in_bigquery, macros
-from segue.domain.batch.folding import folded
+from segue.domain.batch.folding import folded, folding
 from segue.domain.batch.twin import InSql, OnEngine, Plan, Twin, rows_for, twin
 
-__all__ = ["InSql", "OnEngine", "Plan", "Twin", "folded", "in_bigquery", "macros", "rows_for", "twin"]
+__all__ = ["InSql", "OnEngine", "Plan", "Twin", "folded", "folding", "in_bigquery", "macros", "rows_for", "twin"]
