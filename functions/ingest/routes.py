@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, IPv6Network
-from typing import Protocol, get_args
+from typing import get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.ingest.body import read_body
 from functions.ingest.ingest import Accepted, Address, ingest
@@ -27,8 +27,6 @@ from segue.domain.message import EVENTS
 from segue.domain.profile import profile_key
 from segue.domain.rate import Allowances
 from segue.domain.untrusted import decode
-from segue.ports import Ports
-from segue.settings import Settings
 
 LONGEST_QUERY = 8_192
 
@@ -40,29 +38,12 @@ READABLE_HEADERS = ("ETag", "Retry-After")
 
 SUCCESS = Response(b'{"success":true}', media_type="application/json")
 
-SAFE_HEADERS = [
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-]
-"""On every answer: it is nobody's to keep, to show in a page, or to take for anything but what it says it is."""
-
-
-class Wired(Protocol):
-    """What ingest needs of the platform."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def ports(self) -> Ports: ...
-
-    @property
-    def catalogs(self) -> Catalogs: ...
+CACHING = b"no-store"
+"""An answer is nobody's to keep."""
 
 
 @lru_cache(maxsize=1)
-def application(platform: Wired, new_id: Callable[[], str]) -> ASGIApp:
+def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGIApp:
     """The app for this platform; `new_id` gives each message its id."""
     endpoint = Endpoint(platform, new_id)
     calls: tuple[Address, ...] = (*get_args(CallType), "batch")
@@ -79,7 +60,7 @@ def application(platform: Wired, new_id: Callable[[], str]) -> ASGIApp:
 class Endpoint:
     """Each address of ingest, by what it does. An answer of 200 means that every event is durable in its topic."""
 
-    def __init__(self, platform: Wired, new_id: Callable[[], str]) -> None:
+    def __init__(self, platform: entrypoint.Serving, new_id: Callable[[], str]) -> None:
         self._platform = platform
         self._new_id = new_id
         self._key_of = partial(profile_key, platform.settings.profile_secret)
@@ -148,21 +129,17 @@ class Answers(CORSMiddleware):
         self._catalogs = catalogs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *SAFE_HEADERS]
-            await send(message)
-
+        send = entrypoint.safely(send, CACHING)
         if not any(name == b"origin" for name, _ in scope["headers"]):
-            await self.app(scope, receive, send_safely)
+            await self.app(scope, receive, send)
             return
         try:
             catalog = (await self._catalogs.current()).catalog
         except SegueError as error:
-            await entrypoint.error_response(error)(scope, receive, send_safely)
+            await entrypoint.error_response(error)(scope, receive, send)
             return
         self.allow_origins = {origin for source in catalog.sources.values() for origin in source.origins}
-        await super().__call__(scope, receive, send_safely)
+        await super().__call__(scope, receive, send)
 
 
 def _sender(catalog: Catalog, request: Request, body: Mapping[str, Json]) -> tuple[str, Source]:

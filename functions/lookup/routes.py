@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -11,18 +10,16 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.lookup import asked
 from functions.lookup.decide import decide
 from functions.lookup.lookup import Answer, Lookup
 from segue import entrypoint
-from segue.catalogs import Catalogs, Compiled
+from segue.catalogs import Compiled
 from segue.domain import rules
 from segue.domain.errors import Unauthorized
 from segue.domain.profile import ProfileRef, profile_key
-from segue.ports import Ports
-from segue.settings import Settings
 
 IN_TIME = 0.9
 """The part of the deadline after which a decision is made, so that it has arrived by the deadline."""
@@ -30,29 +27,12 @@ IN_TIME = 0.9
 FOR_A_NEWER_CATALOG = 0.3
 """The part of the deadline that a stale catalogue may take to be read again; the first may take all of it."""
 
-SAFE_HEADERS = [
-    (b"cache-control", b"private, no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-]
-"""On every answer, errors too: it is one visitor's, for no cache to keep and no page to show."""
-
-
-class Wired(Protocol):
-    """What lookup needs of the platform."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def ports(self) -> Ports: ...
-
-    @property
-    def catalogs(self) -> Catalogs: ...
+CACHING = b"private, no-store"
+"""An answer is one visitor's, for no cache to keep."""
 
 
 @lru_cache(maxsize=1)
-def application(platform: Wired) -> ASGIApp:
+def application(platform: entrypoint.Serving) -> ASGIApp:
     """The app for this platform."""
     endpoint = Endpoint(platform)
     return Starlette(
@@ -71,7 +51,7 @@ class Endpoint:
     """Each address of lookup, by what it tells. All want the secret key of a source, from the CMS's own server: a write
     key is public, and who has only that can never read."""
 
-    def __init__(self, platform: Wired) -> None:
+    def __init__(self, platform: entrypoint.Serving) -> None:
         self._settings = platform.settings
         self._ports = platform.ports
         self._catalogs = platform.catalogs
@@ -134,18 +114,13 @@ class Endpoint:
 
 
 class Answers:
-    """Puts `SAFE_HEADERS` on every answer."""
+    """Makes every answer safe to send."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *SAFE_HEADERS]
-            await send(message)
-
-        await self._app(scope, receive, send_safely)
+        await self._app(scope, receive, entrypoint.safely(send, CACHING))
 
 
 def _admit(request: Request, compiled: Compiled) -> None:

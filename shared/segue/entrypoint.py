@@ -13,11 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
 
 from segue import failures, telemetry
+from segue.catalogs import Catalogs
 from segue.domain.errors import Invalid, NotFound, Rejected, SegueError, Throttled, TooLarge, Unauthorized, Unavailable
 from segue.domain.time import instant
 from segue.ports import Message, Ports
+from segue.settings import Settings
 
 LARGEST_MESSAGE = 10_000_000
 """Bytes: what Pub/Sub itself carries at most."""
@@ -29,6 +32,11 @@ REQUIRED_HEADERS = ("ce-id", "ce-type", "ce-source", "ce-specversion", "ce-time"
 
 METADATA_HEADERS = {"ce-id": "x-goog-pubsub-message-id", "ce-time": "x-goog-pubsub-publish-time"}
 """Where the attribute is when the publisher cannot set it: Cloud Scheduler's are the same for every message."""
+
+SAFE_HEADERS = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+]
 
 STATUSES: Mapping[type[Exception], HTTPStatus] = {
     Unauthorized: HTTPStatus.UNAUTHORIZED,
@@ -55,6 +63,19 @@ class Wired(Protocol):
 
     @property
     def identity(self) -> Identity | None: ...
+
+
+class Serving(Protocol):
+    """What a function that answers over HTTP needs of the platform."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def ports(self) -> Ports: ...
+
+    @property
+    def catalogs(self) -> Catalogs: ...
 
 
 async def acknowledge(request: Request, platform: Wired, function: str, topic: str, handler: Handler) -> Response:
@@ -162,6 +183,18 @@ class BugsAnswered:
             await self._app(scope, receive, send)
         except Exception as error:
             await (await _answer_error(Request(scope), error))(scope, receive, send)
+
+
+def safely(send: Send, caching: bytes) -> Send:
+    """Sends answers, errors too, that no page may show or take for anything but what they say they are; `caching` is
+    who may keep them."""
+
+    async def send_safely(message: ASGIMessage) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"cache-control", caching), *SAFE_HEADERS]
+        await send(message)
+
+    return send_safely
 
 
 def _with_metadata(headers: Mapping[str, str]) -> Mapping[str, str]:
