@@ -144,7 +144,7 @@ def test_the_first_catalogue_has_the_same_members_over_a_real_log(twin: Batch) -
         log = recorded(
             recording.calls(file, REES46, "rees46", Counter()), 1 << 50, rules.compile({}).max_age, Counter()
         )
-    people = {str(profile): events for profile, events in log.items()}
+    people = {str(profile): events for profile, events in [*log.items()][::3]}
     until = max(event.received_at for events in people.values() for event in events)
     program = rules.compile(FIRST_CATALOG)
     engine = {
@@ -152,7 +152,7 @@ def test_the_first_catalogue_has_the_same_members_over_a_real_log(twin: Batch) -
         for person, events in people.items()
         for segment, intervals in batch.folded(program, events, until).items()
     }
-    assert len(engine) > 9_000
+    assert len(engine) > 3_000
     assert computed(twin, FIRST_CATALOG, people, until) == engine
 
 
