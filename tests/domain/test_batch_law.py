@@ -20,6 +20,7 @@ from segue.domain.batch.dialects import FUNCTIONS
 from segue.domain.event import Event
 from segue.domain.rules.intervals import FOREVER, Spans, contains
 from tests.domain.test_laws import FIRST_CATALOG, edges
+from tests.domain.test_laws_more import engine_of, visitor_of
 from tests.oracle import Oracle
 from tests.shared_data import REES46, needs
 from tests.strategies import (
@@ -42,6 +43,7 @@ from tests.strategies import (
     where,
 )
 from tests.strategies import absent as any_absent
+from tests.strategies_more import Scene, scenes
 
 HALF = settings(max_examples=max(1, settings().max_examples // 2))
 A_TENTH = settings(max_examples=max(1, settings().max_examples // 10))
@@ -57,12 +59,18 @@ def twin() -> Iterator[Batch]:
         yield Batch(connection)
 
 
-def computed(twin: Batch, catalog: Catalog, people: Mapping[str, Sequence[Event]], until: int) -> Memberships:
-    """What the batch twin says of these people."""
+def computed(
+    twin: Batch,
+    catalog: Catalog,
+    people: Mapping[str, Sequence[Event]],
+    until: int,
+    program: rules.Program | None = None,
+) -> Memberships:
+    """What the batch twin says of these people; `program` is the catalogue's, with whatever else belongs to it."""
     twin.take([])
     twin.connection.execute("DELETE FROM events")
     twin.take([(person, event) for person, log in people.items() for event in log])
-    twin.run(catalog, rules.compile(catalog), until)
+    twin.run(catalog, program or rules.compile(catalog), until)
     found: dict[tuple[str, str], Spans] = {}
     rows = twin.connection.execute("SELECT segment, profile, since, until FROM memberships ORDER BY since").fetchall()
     for segment, profile, since, ends in rows:
@@ -136,6 +144,18 @@ def test_any_operator_on_any_value_says_the_same_in_sql(twin: Batch, catalog: Ca
 @given(visits())
 def test_the_first_catalogue_has_the_same_members_in_sql(twin: Batch, history: list[Event]) -> None:
     check(twin, FIRST_CATALOG, {"one": history})
+
+
+@A_TENTH
+@given(scenes())
+def test_the_whole_language_has_the_same_members_up_to_the_last_message(twin: Batch, scene: Scene) -> None:
+    end = max(event.received_at for event in scene.history)
+    visitor = visitor_of(scene)
+    found = computed(twin, scene.catalog, {"one": scene.history}, end, engine_of(scene).program)
+    for segment in scene.catalog:
+        for at in edges(visitor.breakpoints(segment, end), 0):
+            if at <= end:
+                assert contains(found.get((segment, "one"), []), at) is visitor.member(segment, at), (segment, at)
 
 
 @needs(REES46)

@@ -236,7 +236,7 @@ class ArchiveFile:
         changes = await self._database.read(lambda connection: _last_changes(connection, at))
         members: Counter[str] = Counter()
         if newest is not None and newest > at:
-            rows = await self._rows(_SIZES, {"at": at})
+            rows = await self._rows(MEMBERSHIPS, _SIZES, {"at": at})
         else:
             rows = [
                 (segment, int(covers(intervals, at) is not None), edge)
@@ -254,12 +254,12 @@ class ArchiveFile:
         }
 
     async def snapshot(self, key: str, at: int) -> MembershipChanged | None:
-        rows = await self._rows(_SNAPSHOT, {"key": key, "at": at})
+        rows = await self._rows(MEMBERSHIPS, _SNAPSHOT, {"key": key, "at": at})
         found = [msgspec.json.decode(data, type=MembershipChanged) for (data,) in rows]
         return found[0] if found else None
 
     async def received(self, key: str) -> AsyncIterator[Message]:
-        for identifier, kind, source, time, data in await self._rows(_RECEIVED, {"key": key}):
+        for identifier, kind, source, time, data in await self._rows(EVENTS, _RECEIVED, {"key": key}):
             yield Message(id=identifier, type=kind, source=source, time=time, data=data)
 
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
@@ -272,7 +272,7 @@ class ArchiveFile:
         }
         if found == wanted or not self._has_files(EVENTS):
             return found
-        return found | (wanted & {identifier for (identifier,) in await self._rows(_IDS, {"key": key})})
+        return found | (wanted & {identifier for (identifier,) in await self._rows(EVENTS, _IDS, {"key": key})})
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
         pages = self._pages_of_files(topic) if self._has_files(topic) else self._pages_of_tail(topic)
@@ -300,8 +300,7 @@ class ArchiveFile:
             with parquet.scanned(unsealed, paths, threads) as connection:
                 yield connection
 
-    async def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Any]:
-        topic = MEMBERSHIPS if "memberships" in query else EVENTS
+    async def _rows(self, topic: str, query: str, parameters: Mapping[str, Any]) -> list[Any]:
         async with self.scanned(topic, threads=1) as connection:
             return await _off_the_loop(lambda: connection.execute(query, parameters).fetchall())
 
