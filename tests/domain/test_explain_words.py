@@ -195,6 +195,7 @@ def test_a_computed_trait_that_measures_time_is_shown_as_a_clock_would() -> None
 def test_what_holds_for_ever_by_the_clocks_of_every_week_has_no_end() -> None:
     days = [["mon", "tue", "wed", "thu", "fri"], ["sat", "sun"]]
     lines = explained({"any": [{"time": {"days": each, "tz": "UTC"}} for each in days]}, [A])
+    assert lines[0].endswith(f"a member since {WHEN}, with no end in sight if nothing else happens.")
     assert lines[2] == "  ✓ at least one of"
     assert lines[3].endswith("; until 2023-11-18 00:00:00 UTC")
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from segue.domain.errors import NotFound
 from segue.domain.event import Event, Json
-from segue.domain.membership import covers
+from segue.domain.membership import Interval, covers
 from segue.domain.rules.evidence import Entry, Evidence
 from segue.domain.rules.finding import Finding
 from segue.domain.rules.fold import HORIZON, timeline
@@ -63,10 +63,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Why a visitor is (`member`) or is not in `segment` at the instant `at`, as far as known at the last evaluation.
 
-    `since` and `until` bound the membership (`until` None: never ends); of a visitor who is no member, with no further
-    event, `enters_at` says when they will be (None: never, or not known ahead). `known`: there is any event of the
+    `since` and `until` bound the membership (`until` None: never, or not known ahead). Of a visitor who is no member,
+    with no further event, `enters_at` says when they will be (None: likewise). `known`: there is any event of the
     visitor. `memory` says what the past has to do with it. `nearest` is, for one who is no member, the leaf that lacks
-    least of being as it is needed, False leaves before true ones.
+    least of being as it is needed, those that should hold before those that should not.
     """
 
     segment: str
@@ -102,7 +102,7 @@ def explain(program: Program, state: State, segment: str, t: int, history: Seque
     span = covers(intervals, t)
     spans = {name: [(a, FOREVER if b is None else b) for a, b in each] for name, each in ahead.memberships.items()}
     view = View(t, t + HORIZON, True, state.streams, state.totals, {name: [] for name in program.segments} | spans)
-    parts = _Parts(program, view, history)
+    parts = _Parts(program, view, ahead.known_until, history)
     when = parts.of(compiled.when, needed=True)
     unless = parts.of(compiled.until, needed=False) if compiled.until else None
     purposes = tuple(parts.of(node, needed=True) for node in compiled.consented.parts) if compiled.consented else ()
@@ -115,7 +115,7 @@ def explain(program: Program, state: State, segment: str, t: int, history: Seque
         known=known,
         member=span is not None,
         since=span[0] if span else None,
-        until=span[1] if span else None,
+        until=_ends(span, ahead.known_until) if span else None,
         enters_at=intervals[0][0] if intervals and not span else None,
         approximate=segment in ahead.approximate,
         stays=compiled.stays,
@@ -126,6 +126,11 @@ def explain(program: Program, state: State, segment: str, t: int, history: Seque
         purposes=purposes,
         nearest=None if span else _nearest(failing),
     )
+
+
+def _ends(span: Interval, known_until: int | None) -> int | None:
+    """When an interval ends, if that is known ahead."""
+    return span[1] if span[1] is not None and (known_until is None or span[1] < known_until) else None
 
 
 def _memory(segment: CompiledSegment, known: bool, member: bool, when: bool, until: bool) -> Memory | None:
@@ -139,9 +144,10 @@ def _memory(segment: CompiledSegment, known: bool, member: bool, when: bool, unt
 class _Parts:
     """The conditions of a program, looked at from the start of a view."""
 
-    def __init__(self, program: Program, view: View, history: Sequence[Event]) -> None:
+    def __init__(self, program: Program, view: View, known_until: int | None, history: Sequence[Event]) -> None:
         self._program = program
         self._view = view
+        self._known_until = view.horizon if known_until is None else min(known_until, view.horizon)
         self._history = history
 
     def of(self, node: Node, needed: bool) -> Part:
@@ -149,7 +155,7 @@ class _Parts:
         spans, at = node.spans(self._view), self._view.start
         edges = (edge for edge in chain.from_iterable(spans) if at < edge < FOREVER)
         changes_at = next(edges, None)
-        if changes_at is not None and node.recurs and changes_at >= self._view.horizon:
+        if changes_at is not None and (node.recurs or node.refers) and changes_at >= self._known_until:
             changes_at = None
         finding = node.describe(self._view) if node.describe else Finding(says=node.kind)
         inner = needed is (node.kind not in ("not", "none"))
@@ -244,7 +250,7 @@ def _verdict(explanation: Explanation) -> str:
         return f"{about}: not a member: there is no event of this visitor."
     if not explanation.member:
         return f"{about}: not a member."
-    ends = "with no end" if explanation.until is None else f"until {moment(explanation.until)}"
+    ends = "with no end in sight" if explanation.until is None else f"until {moment(explanation.until)}"
     return f"{about}: a member since {moment(explanation.since or 0)}, {ends} if nothing else happens."
 
 
