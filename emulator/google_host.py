@@ -32,7 +32,7 @@ from emulator.schedules import keep
 from emulator.server import HOST, listening, serve
 from emulator.topology import ROOT, function_of, topology
 from functions.ingest.body import GZIP, inflated
-from segue import entrypoint, telemetry, wiring
+from segue import catalogs, entrypoint, telemetry, wiring
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.message import Tick
 from segue.ports import Message
@@ -95,7 +95,7 @@ async def _run(
 
     platform = wiring.platform()
     telemetry.start("WARNING")
-    await platform.ports.catalog.publish(definitions)
+    await catalogs.publish(platform.ports.catalog, definitions)
     front_url = "http://{}:{}".format(*listener.getsockname())
     with _started(topology()["functions"], folder) as children:
         await asyncio.gather(*(_answers(child) for child in children))

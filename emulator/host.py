@@ -18,7 +18,7 @@ from emulator.control import Control
 from emulator.schedules import keep
 from emulator.server import listening, serve
 from emulator.topology import function_of, topology
-from segue import entrypoint, failures, telemetry, wiring
+from segue import catalogs, entrypoint, failures, telemetry, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
@@ -77,7 +77,7 @@ async def embedded(
             http=http,
             clock=clock,
         )
-        await ports.catalog.publish(definitions)
+        await catalogs.publish(ports.catalog, definitions)
         platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock))
         wiring.use(platform)
         stack.callback(wiring.use, None)

@@ -14,11 +14,12 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from functions.evaluate.fold import Folded, folded
-from functions.evaluate.work import Oversized, Work
+from functions.evaluate.work import Oversized, PastNeeded, Work
 from segue import failures, retries
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, strict
+from segue.domain import document, rules, strict
 from segue.domain.document import StateDocument
+from segue.domain.errors import Unavailable
 from segue.domain.message import (
     EVENTS,
     EVENTS_RECEIVED,
@@ -26,20 +27,23 @@ from segue.domain.message import (
     MEMBERSHIP_CHANGED,
     MEMBERSHIPS,
     PROFILE_DUE,
+    PROFILES_BEHIND,
     EventsReceived,
     EventsRefused,
     MembershipChanged,
     ProfileDue,
+    ProfilesBehind,
 )
 from segue.domain.profile import shard_of
 from segue.ports import ABSENT, Document, Message, Ports, Write
 
-Body: TypeAlias = EventsReceived | EventsRefused | ProfileDue
+Body: TypeAlias = EventsReceived | EventsRefused | ProfileDue | ProfilesBehind
 
 KINDS: Mapping[str, type[Body]] = {
     EVENTS_RECEIVED: EventsReceived,
     EVENTS_REFUSED: EventsRefused,
     PROFILE_DUE: ProfileDue,
+    PROFILES_BEHIND: ProfilesBehind,
 }
 
 LARGEST_DOCUMENT = 900_000
@@ -65,8 +69,25 @@ class Evaluator:
                 await self._evaluate(_work_of_events(message, received))
             case ProfileDue() as due:
                 await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
+            case ProfilesBehind() as behind:
+                await self._bring_up(message, behind)
             case EventsRefused() as refused:
                 await failures.record(self._ports, "ingest", EVENTS, message, _reason(refused))
+
+    async def _bring_up(self, message: Message, behind: ProfilesBehind) -> None:
+        """Bring each of the profiles up to the catalogue. Raises the first one's Unavailable once all were tried."""
+        filling = (await self._catalogs.at_least(behind.catalog)).prepared is not None
+        histories = await self._ports.archive.histories(behind.keys) if filling else {}
+        failures: list[Unavailable] = []
+        for key in behind.keys:
+            history = _deliveries(histories.get(key, ())) if filling else None
+            work = Work(key=key, delivery=message.id, at=behind.at, catalog=behind.catalog, history=history)
+            try:
+                await self._evaluate(work)
+            except Unavailable as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     async def _evaluate(self, work: Work) -> None:
         lock = self._locks.setdefault(work.key, asyncio.Lock())
@@ -83,19 +104,28 @@ class Evaluator:
     async def _fold_once(self, work: Work) -> None:
         stored = await self._ports.store.get(document.state_path(work.key))
         before = document.decode_state(stored.data) if stored else None
-        compiled = await self._catalogue_for(before)
+        compiled = await self._catalogue_for(before, work.catalog)
         await self._publish(before.outbox if before else ())
-        after = folded(work, before, compiled, self._largest_document)
+        after = await self._done(work, before, compiled)
         if after:
             await self._ports.store.commit([written(work.key, stored, after)])
             await self._publish(after.document.outbox)
 
-    async def _catalogue_for(self, before: StateDocument | None) -> Compiled:
-        """The catalogue in force, never older than the one that folded the state."""
+    async def _done(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
+        if before and before.imported:
+            work = msgspec.structs.replace(work, at=None) if work.catalog else work
+        try:
+            return folded(work, before, compiled, self._largest_document)
+        except PastNeeded:
+            histories = await self._ports.archive.histories([work.key])
+            work = msgspec.structs.replace(work, history=_deliveries(histories.get(work.key, ())))
+            return folded(work, before, compiled, self._largest_document)
+
+    async def _catalogue_for(self, before: StateDocument | None, version: int = 0) -> Compiled:
+        """The catalogue in force, never older than the one that folded the state, nor than this version."""
         compiled = await self._catalogs.current()
-        if before and before.catalog > compiled.version:
-            return await self._catalogs.at_least(before.catalog)
-        return compiled
+        wanted = max(version, before.catalog if before else 0)
+        return await self._catalogs.at_least(wanted) if wanted > compiled.version else compiled
 
     async def _publish(self, outbox: Iterable[MembershipChanged]) -> None:
         entries = [entry for entry in outbox if self._published.get(entry.key) != entry]
@@ -128,6 +158,10 @@ def _work_of_events(message: Message, received: EventsReceived) -> Work:
         imported=received.imported,
         events=received.events,
     )
+
+
+def _deliveries(messages: Iterable[Message]) -> tuple[rules.Delivery, ...]:
+    return tuple((each.id, msgspec.json.decode(each.data, type=EventsReceived).events) for each in messages)
 
 
 def announcement(entry: MembershipChanged) -> Message:

@@ -2,10 +2,11 @@
 
 import msgspec
 
-from functions.evaluate.work import Oversized, Work
-from segue.catalogs import Compiled
+from functions.evaluate.work import Oversized, PastNeeded, Work
+from segue.catalogs import Compiled, is_behind
 from segue.domain import rules
-from segue.domain.document import StateDocument, encode
+from segue.domain.document import Prepared, StateDocument, encode
+from segue.domain.errors import Unavailable
 from segue.domain.membership import Transition
 from segue.domain.message import MembershipChanged
 from segue.domain.profile import ProfileRef
@@ -23,18 +24,20 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
     """The profile's document after the work, its outbox holding what the work led to; None: there is nothing to do.
 
     Raises Oversized if the document would have more than `largest` bytes and there are events to divide, or if the work
-    was begun in halves before: events are counted once.
+    was begun in halves before: events are counted once. Raises PastNeeded if the profile's history has to be looked up
+    first, and Unavailable if what was found is less than the state has folded.
 
     A snapshot is due when the memberships change (to a new profile they do), and at its first message under a newer
     catalogue: so the public document stays as good as computing them.
     """
     profile = before.profile if before else work.profile
     state = rules.decode(before.state) if before else rules.empty()
-    if profile is None or _is_idle(work, state) or any(rules.holds(state, whole) for whole in work.within):
+    if profile is None or _is_idle(work, before, state, compiled) or _is_done(work, state):
         return None
     if _is_begun(work, state):
         raise Oversized
-    after = rules.fold(compiled.program, state, work.events, at=work.at, delivery=work.delivery)
+    after = _carried_on(compiled.program, _succeeded(work, before, state, compiled), work)
+    prepared = _prepared(work, before, state, compiled)
     if after is state:
         return None
     outbox: tuple[MembershipChanged, ...] = ()
@@ -48,8 +51,51 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         rev=before.rev + 1 if before else 1,
         imported=_is_imported(work, before),
         outbox=outbox,
+        prepared=prepared,
     )
     return _fitting(Folded(document, encode(document), after.due), work, largest)
+
+
+def _carried_on(program: rules.Program, state: rules.State, work: Work) -> rules.State:
+    """The state after the work; its delivery is remembered where there is something to fold twice."""
+    if _is_done(work, state):
+        return state
+    return rules.fold(program, state, work.events, at=work.at, delivery=work.delivery if work.events else None)
+
+
+def _succeeded(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> rules.State:
+    """The state that `compiled.program` can go on with: itself, or what was or now is prepared in its place."""
+    if before is None or before.catalog > compiled.filled:
+        return state
+    if before.prepared and before.prepared.catalog == compiled.filled:
+        successor = rules.decode(before.prepared.state)
+    else:
+        successor = _refolded(compiled.program, work, state)
+    return rules.succeed(compiled.program, state, successor, work.at)
+
+
+def _prepared(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> Prepared | None:
+    """What the definitions to come make of the profile, the work included; None if nobody has looked it up yet."""
+    if compiled.prepared is None:
+        return None
+    if before is None:
+        prepared = rules.empty()
+    elif before.prepared and before.prepared.catalog == compiled.version:
+        prepared = rules.decode(before.prepared.state)
+    elif work.catalog:
+        prepared = _refolded(compiled.prepared, work, state)
+    else:
+        return None
+    after = rules.drained(_carried_on(compiled.prepared, prepared, work))
+    return Prepared(compiled.version, rules.encode(after))
+
+
+def _refolded(program: rules.Program, work: Work, state: rules.State) -> rules.State:
+    if work.history is None:
+        raise PastNeeded
+    if not rules.reaches(work.history, state):
+        raise Unavailable("the archive does not have all of the profile's events yet")
+    return rules.refolded(program, work.history)
 
 
 def _fitting(after: Folded, work: Work, largest: int) -> Folded:
@@ -58,9 +104,18 @@ def _fitting(after: Folded, work: Work, largest: int) -> Folded:
     return after
 
 
-def _is_idle(work: Work, state: rules.State) -> bool:
+def _is_idle(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> bool:
     """Whether time alone is asked to go on, and has already gone as far or has nothing to announce by then."""
-    return not work.events and (work.at is None or state.due is None or state.due > work.at)
+    if work.events:
+        return False
+    if work.catalog:
+        return before is None or not is_behind(before, compiled)
+    return work.at is None or state.due is None or state.due > work.at
+
+
+def _is_done(work: Work, state: rules.State) -> bool:
+    """Whether what the work is a part of was done as a whole."""
+    return any(rules.holds(state, whole) for whole in work.within)
 
 
 def _is_begun(work: Work, state: rules.State) -> bool:

@@ -5,15 +5,18 @@ from operator import attrgetter
 
 import msgspec
 
+from segue.domain import rules
 from segue.domain.event import Event
 from segue.domain.profile import ProfileRef
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message asks of one profile: to fold events, or to let time come to `at` (epoch ms).
+    """What a message asks of one profile: to fold events, to let time come to `at` (epoch ms), or to catch up with
+    the catalogue, version `catalog` or a newer one.
 
     `delivery` is the message's id, or that of a part of it: `within` are then the ids of what it is part of, and `part`
-    tells parts apart that complete the same delivery. `profile` and `imported` are None where the message does not say.
+    tells parts apart that complete the same delivery. `history` is what the archive has of the profile, where that was
+    looked up. `profile` and `imported` are None where the message does not say.
     """
 
     key: str
@@ -24,6 +27,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     imported: bool | None = None
     events: tuple[Event, ...] = ()
     at: int | None = None
+    catalog: int = 0
+    history: tuple[rules.Delivery, ...] | None = None
 
     @property
     def first_parts(self) -> Sequence[str]:
@@ -42,6 +47,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             within=(*self.within, self.delivery),
         )
         return first, msgspec.structs.replace(self, events=events[middle:], part=f"{self.part}/2")
+
+
+class PastNeeded(Exception):
+    """The work cannot be done without the profile's history: its state lacks what is measured now."""
 
 
 class Oversized(Exception):

@@ -14,6 +14,7 @@ from segue.domain.time import DAY
 from segue.ports import Ports
 
 Read = TypeVar("Read")
+Stored = TypeVar("Stored")
 
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.025
@@ -89,7 +90,7 @@ class Lookup:
         stored = await self._state(key)
         if stored is not None and stored.catalog > compiled.version:
             compiled = await self._catalogs.at_least(stored.catalog)
-        state = _readable(rules.decode, stored.state) if stored is not None else rules.empty()
+        state = _readable(compiled.state_of, stored) if stored is not None else rules.empty()
         return rules.explain(compiled.program, state, segment, self._instant(at, state.instant))
 
     async def answers_up_to(self, key: str, compiled: Compiled, message_id: str) -> AsyncIterator[Answer]:
@@ -111,7 +112,7 @@ class Lookup:
             return Answer(known=False, as_of=self._instant(at, 0), segments={}, includes=message_id is None)
         if stored.catalog > compiled.version:
             compiled = await self._catalogs.at_least(stored.catalog)
-        state = _readable(rules.decode, stored.state)
+        state = _readable(compiled.state_of, stored)
         instant = self._instant(at, state.instant)
         timeline = rules.timeline(compiled.program, state, instant)
         includes = message_id is None or rules.holds(state, message_id)
@@ -136,7 +137,7 @@ class Lookup:
         return _readable(document.decode_state, found.data) if found else None
 
 
-def _readable(decode: Callable[[bytes], Read], data: bytes) -> Read:
+def _readable(decode: Callable[[Stored], Read], data: Stored) -> Read:
     """What the bytes say. That they say nothing is not the asker's fault, and may be mended."""
     try:
         return decode(data)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from functions.tick.sweep import Sweeper
 from segue.catalogs import Catalogs
 from segue.domain import strict
 from segue.domain.document import STATES
@@ -31,9 +32,13 @@ class Ticker:
     def __init__(self, ports: Ports, catalogs: Catalogs) -> None:
         self._ports = ports
         self._catalogs = catalogs
+        self._sweep = Sweeper(ports, catalogs)
 
     async def __call__(self, message: Message) -> None:
-        """Return once every profile that was due `grace` before the tick, or earlier, has been told."""
+        """Return once every profile that was due `grace` before the tick, or earlier, has been told.
+
+        On the wall's clock, bringing all profiles up to the catalogue goes on, too.
+        """
         tick = strict.decode_one_of(message.type, message.data, KINDS)
         grace = (await self._catalogs.current()).catalog.settings.grace
         until = (message.time if tick.at is None else tick.at) - grace
@@ -43,6 +48,8 @@ class Ticker:
         ):
             if told is not None:
                 raise told
+        if tick.clock == "wall":
+            await self._sweep(until)
 
     async def _tell(self, shard: int, until: int, slots: asyncio.Semaphore) -> None:
         async with slots:

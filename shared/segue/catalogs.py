@@ -6,8 +6,11 @@ import msgspec
 
 from segue import ports, telemetry
 from segue.domain import catalog as definitions
+from segue.domain import edition as editions
 from segue.domain import rules
-from segue.domain.errors import Invalid, SegueError, Unavailable
+from segue.domain.document import Standing, StateDocument
+from segue.domain.edition import Edition
+from segue.domain.errors import SegueError, Unavailable
 from segue.domain.time import MINUTE, SECOND
 
 FRESH = 2 * SECOND
@@ -21,21 +24,77 @@ PATIENCE_S = 2.0
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """One published version, ready for use."""
+    """One published version, ready for use.
+
+    `program` answers. While measurements are being filled from the archive, `waiting` are the segments that it answers
+    as they were defined before, and `prepared` is the program to come. `filled`: see `Edition`.
+    """
 
     version: int
     catalog: definitions.Catalog
     program: rules.Program
+    prepared: rules.Program | None = None
+    waiting: frozenset[str] = frozenset()
+    filled: int = 0
+
+    def state_of(self, stored: StateDocument) -> rules.State:
+        """A profile's state, to be answered from by `program`. Raises `Invalid` for corrupt bytes."""
+        successor = stored.prepared
+        if stored.catalog <= self.filled and successor is not None and successor.catalog == self.filled:
+            return rules.decode(successor.state)
+        return rules.decode(stored.state)
 
 
 def compiled(published: ports.PublishedCatalog) -> Compiled:
     """A published version, checked and compiled. Raises `Invalid` if it is broken."""
-    try:
-        documents = msgspec.json.decode(published.data)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"expected JSON, found {error}") from error
-    catalog = definitions.parse(documents)
-    return Compiled(published.version, catalog, catalog.program())
+    edition = editions.read(published.data)
+    catalog = definitions.parse(edition.definitions)
+    program = catalog.program()
+    bridge = rules.bridge(_answering(edition.over), program) if edition.over else None
+    if bridge is None:
+        return Compiled(published.version, catalog, program, filled=edition.filled)
+    return Compiled(published.version, catalog, bridge.program, program, bridge.waiting, edition.filled)
+
+
+def _answering(edition: Edition) -> rules.Program:
+    program = definitions.parse(edition.definitions).program()
+    bridge = rules.bridge(_answering(edition.over), program) if edition.over else None
+    return program if bridge is None else bridge.program
+
+
+def is_behind(stored: StateDocument | Standing, compiled: Compiled) -> bool:
+    """Whether a profile's state has yet to be brought up to the version in force, and to what that one prepares."""
+    if stored.catalog < compiled.version:
+        return True
+    ready = stored.prepared is not None and stored.prepared.catalog >= compiled.version
+    return compiled.prepared is not None and not ready
+
+
+async def publish(catalog: ports.Catalog, data: bytes) -> ports.PublishedCatalog:
+    """Publish definitions (the JSON of their documents) as the next version; the same ones change nothing.
+
+    They are in force at once if the states of profiles hold all that they measure. Where they do not, the definitions
+    before go on answering until tick has seen to it. Raises `Invalid` if they are broken, `Conflict` if somebody else
+    published meanwhile.
+    """
+    current = await catalog.current()
+    if current is None:
+        return await catalog.publish(data, expects=0)
+    before, edition = editions.read(current.data), editions.read(data)
+    if edition.definitions == before.definitions:
+        return current
+    program = definitions.parse(edition.definitions).program()
+    over = before if rules.bridge(_answering(before), program) else None
+    edition = Edition(definitions=edition.definitions, over=over, filled=before.filled)
+    return await catalog.publish(editions.written(edition), expects=current.version)
+
+
+async def finish(catalog: ports.Catalog, filled: int) -> None:
+    """Put version `filled`, whose measurements every profile has now, in force as the next one."""
+    current = await catalog.current()
+    if current is not None and current.version == filled:
+        edition = Edition(definitions=editions.read(current.data).definitions, filled=filled)
+        await catalog.publish(editions.written(edition), expects=filled)
 
 
 class Catalogs:

@@ -53,8 +53,10 @@ class Store(Protocol):
         """The ids of at most `limit` documents of the shard with `due <= until`, the earliest first."""
         ...
 
-    def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
-        """Every document of a collection with its id, ordered by id; for operators' commands, not for functions."""
+    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        """Every document of a collection with its id, ordered by id, from the one that comes next to `after` on.
+
+        For operators' commands, and for what has to reach every profile once."""
         ...
 
 
@@ -102,6 +104,10 @@ class Archive(Protocol):
         """Every kept message with events of a profile, in the order in which they were kept."""
         ...
 
+    async def histories(self, keys: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        """Of each of these profiles that has any, every kept message with events of it, as `received` has them."""
+        ...
+
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
         """Which of these event message ids of a profile are kept."""
         ...
@@ -125,8 +131,10 @@ class Catalog(Protocol):
         """The version that `current` points to, or None if nothing was ever published."""
         ...
 
-    async def publish(self, data: bytes) -> PublishedCatalog:
-        """Write the next version, then flip the pointer. The same bytes as the current version change nothing."""
+    async def publish(self, data: bytes, expects: int | None = None) -> PublishedCatalog:
+        """Write the next version, then flip the pointer. The same bytes as the current version change nothing.
+
+        `expects` is the version that has to be current (0: none is); raises `Conflict` if it is not."""
         ...
 
 

@@ -26,6 +26,7 @@ EventName: TypeAlias = Literal[
     "delivery_postponed",
     "catalog_refreshed",
     "catalog_not_refreshed",
+    "measurements_filled",
 ]
 
 Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

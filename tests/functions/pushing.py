@@ -103,8 +103,8 @@ class Breakable:
         self._pass("due", collection)
         return await self._store.due(collection, shard, until, limit)
 
-    def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
-        return self._store.scan(collection)
+    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        return self._store.scan(collection, after)
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         self._pass("publish", topic)

@@ -36,8 +36,8 @@ class Published:
             raise self.now
         return self.now
 
-    async def publish(self, data: bytes) -> PublishedCatalog:
-        raise AssertionError(f"functions publish nothing, but published {data!r}")
+    async def publish(self, data: bytes, expects: int | None = None) -> PublishedCatalog:
+        raise AssertionError(f"nothing is published here, but {data!r} was (in the place of {expects})")
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ class Answering:
     async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
         raise AssertionError(f"lookup asks for nothing due, but asked {collection}, {shard}, {until}, {limit}")
 
-    def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
-        raise AssertionError(f"lookup scans nothing, but scanned {collection}")
+    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        raise AssertionError(f"lookup scans nothing, but scanned {collection} after {after!r}")
 
 
 async def never(path: str) -> None:  # noqa: ARG001  # it never comes to that

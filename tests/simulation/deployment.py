@@ -9,7 +9,7 @@ from functions.update.update import Updater
 from segue import failures
 from segue.catalogs import Catalogs
 from segue.domain.errors import Rejected, Unavailable
-from segue.domain.message import EVENTS, MEMBERSHIPS, TICKS
+from segue.domain.message import EVENTS, MEMBERSHIPS, SWEEPS, TICKS
 from segue.entrypoint import Handler
 from segue.ports import Message, Ports
 from tests.simulation.ports import Cloud
@@ -60,6 +60,7 @@ class Deployment:
         self._running = {name: [self._launch(name) for _ in range(count)] for name, count in INSTANCES.items()}
         for function, topic in TOPICS.items():
             self.subscribe(function, topic)
+        self.subscribe("evaluate", SWEEPS)
 
     def subscribe(self, function: str, topic: str) -> None:
         self._cloud.subscribers.setdefault(topic, []).append(lambda message: self._offer(function, message))

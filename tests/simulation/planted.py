@@ -8,7 +8,7 @@ import msgspec
 from functions.deliver import webhook
 from functions.deliver.deliver import Deliverer
 from functions.evaluate.evaluate import Evaluator
-from functions.evaluate.fold import Folded, folded
+from functions.evaluate.fold import Folded
 from functions.evaluate.work import Work
 from functions.tick.tick import Ticker
 from functions.update.update import Updater
@@ -39,9 +39,9 @@ class Planted(Evaluator):
         return stored, document.decode_state(stored.data) if stored else None
 
     async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
-        compiled = await self._catalogue_for(before)
+        compiled = await self._catalogue_for(before, work.catalog)
         await self._publish(before.outbox if before else ())
-        return folded(work, before, compiled, self._largest_document)
+        return await self._done(work, before, compiled)
 
     async def _commit(self, key: str, stored: Document | None, after: Folded) -> None:
         await self._write(key, after, stored.version if stored else ABSENT)
@@ -53,7 +53,7 @@ class Planted(Evaluator):
 
 class ClearsTheOutboxUnpublished(Planted):
     async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
-        return folded(work, before, await self._catalogue_for(before), self._largest_document)
+        return await self._done(work, before, await self._catalogue_for(before, work.catalog))
 
 
 class AcknowledgesBeforePublishing(Planted):
@@ -66,7 +66,7 @@ class AcknowledgesBeforePublishing(Planted):
 
 class RepublishesOnlyWithNewEvents(Planted):
     async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
-        after = folded(work, before, await self._catalogue_for(before), self._largest_document)
+        after = await self._done(work, before, await self._catalogue_for(before, work.catalog))
         await self._publish(before.outbox if after and before else ())
         return after
 
@@ -127,8 +127,27 @@ class BelievesWhatItMeantToPublish(Planted):
 
 
 class FoldsWithAnOldCatalogue(Planted):
-    async def _catalogue_for(self, before: StateDocument | None) -> Compiled:  # noqa: ARG002  # the bug
+    async def _catalogue_for(self, before: StateDocument | None, version: int = 0) -> Compiled:  # noqa: ARG002  # the bug
         return await self._catalogs.current()
+
+
+class FoldsOnlyIntoWhatAnswers(Planted):
+    """What happens after a profile's past was looked up is missing from what is prepared."""
+
+    async def _done(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
+        after = await super()._done(work, before, compiled)
+        if after is None or before is None or before.prepared is None or not work.events:
+            return after
+        unchanged = msgspec.structs.replace(after.document, prepared=before.prepared)
+        return msgspec.structs.replace(after, document=unchanged, data=document.encode(unchanged))
+
+
+class TakesTheArchiveForComplete(Planted):
+    async def _done(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
+        if before is not None and work.history is not None:
+            state = msgspec.structs.replace(rules.decode(before.state), ids=b"")
+            before = msgspec.structs.replace(before, state=rules.encode(state))
+        return await super()._done(work, before, compiled)
 
 
 class WritesEverySnapshot(Updater):
@@ -193,6 +212,8 @@ BUGS: Sequence[Variant] = (
     Variant("forgets the ids of messages", evaluator=ForgetsMessageIds),
     Variant("folds at its own clock", evaluator=FoldsAtTheWallClock),
     Variant("folds with a catalogue older than the state's", evaluator=FoldsWithAnOldCatalogue),
+    Variant("folds only into what answers while the past is filled in", evaluator=FoldsOnlyIntoWhatAnswers),
+    Variant("takes the archive for complete", evaluator=TakesTheArchiveForComplete),
     Variant("writes every snapshot, old ones too", updater=WritesEverySnapshot),
     Variant("ticks ahead of time", ticker=TicksAheadOfTime),
     Variant("drops what a destination does not take", deliverer=DropsWhatFails),

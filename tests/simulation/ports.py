@@ -1,14 +1,16 @@
 """The ports, simulated: shared stores and topics, and for each instance its own, faulty way to them."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from segue.domain.errors import Conflict, Unavailable
-from segue.domain.message import MembershipChanged
+from segue.domain.errors import Conflict, Invalid, Unavailable
+from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived, MembershipChanged
 from segue.domain.profile import SHARDS
+from segue.domain.strict import decode
 from segue.ports import ABSENT, Document, Message, Ports, PublishedCatalog, SegmentSize, Write
 from tests.simulation.world import Instance, World
 
@@ -66,6 +68,33 @@ class Cloud:
         ]
         return [key for due, key in sorted(found) if due <= until][:limit]
 
+    def scan(self, collection: str, after: str) -> Sequence[tuple[str, Document]]:
+        return [
+            (path.removeprefix(f"{collection}/"), self.documents[path].document)
+            for path in sorted(self.documents)
+            if path.startswith(f"{collection}/") and path > f"{collection}/{after}"
+        ]
+
+    def publish_catalogue(self, data: bytes, expects: int | None) -> PublishedCatalog:
+        version = self.catalog.version if self.catalog else 0
+        if expects not in (None, version):
+            raise Conflict(f"expected version {expects}, found {version}")
+        self.catalog = PublishedCatalog(version + 1, data)
+        return self.catalog
+
+    def histories(self, keys: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        """As far as the archive has come: in a storm it is some messages behind, more often than not."""
+        published = {message.id: message for message in self.published.get(EVENTS, ())}
+        messages = [message for message in published.values() if message.type == EVENTS_RECEIVED]
+        if self.world.chance(4 * self.world.faults.refuses):
+            messages = messages[: -self.world.random.randint(1, 20)]
+        found: dict[str, list[Message]] = {}
+        for message in messages:
+            with contextlib.suppress(Invalid):
+                key = decode(message.data, EventsReceived).key
+                found.setdefault(key, []).append(message)
+        return {key: found[key] for key in keys if key in found}
+
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         for message in messages:
             self.published.setdefault(topic, []).append(message)
@@ -80,11 +109,11 @@ class Cloud:
                 yield path.removeprefix(f"{name}/"), self.documents[path].document.data
 
     def ports(self, instance: Instance) -> Ports:
-        """This instance's way to all of it. Nothing here reads the archive."""
+        """This instance's way to all of it."""
         return Ports(
             store=SimulatedStore(self, instance),
             bus=SimulatedBus(self, instance),
-            archive=NoArchive(),
+            archive=SimulatedArchive(self, instance),
             catalog=SimulatedCatalog(self, instance),
             http=SimulatedHttp(self, instance),
             clock=SimulatedClock(self.world, instance),
@@ -110,9 +139,13 @@ class SimulatedStore:
         )
         return keys
 
-    async def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
-        raise AssertionError(f"no function scans {collection}")
-        yield
+    async def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        """A page is its own call."""
+        found: Sequence[tuple[str, Document]] = await self._call(
+            f"scan {collection}", lambda: self._cloud.scan(collection, after)
+        )
+        for identifier, document in found:
+            yield identifier, document
 
     async def _call(self, name: str, effect: Callable[[], Any], risk: float = 1.0) -> Any:
         return await self._cloud.world.call(self._instance, name, effect, risk)
@@ -141,8 +174,11 @@ class SimulatedCatalog:
         )
         return found
 
-    async def publish(self, data: bytes) -> PublishedCatalog:
-        raise AssertionError(f"no function publishes a catalogue ({len(data)} bytes)")
+    async def publish(self, data: bytes, expects: int | None = None) -> PublishedCatalog:
+        published: PublishedCatalog = await self._cloud.world.call(
+            self._instance, "publish a catalogue", lambda: self._cloud.publish_catalogue(data, expects)
+        )
+        return published
 
 
 class SimulatedHttp:
@@ -177,7 +213,19 @@ class SimulatedClock:
         await self._world.sleep(self._instance, seconds)
 
 
-class NoArchive:
+class SimulatedArchive:
+    """What is published is archived; only whole histories are asked for."""
+
+    def __init__(self, cloud: Cloud, instance: Instance) -> None:
+        self._cloud = cloud
+        self._instance = instance
+
+    async def histories(self, keys: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        found: Mapping[str, Sequence[Message]] = await self._cloud.world.call(
+            self._instance, "histories", lambda: self._cloud.histories(keys)
+        )
+        return found
+
     async def append(self, topic: str, messages: Sequence[Message]) -> None:
         raise AssertionError(f"no function archives {len(messages)} messages of {topic}")
 

@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Mapping
 
 from segue.catalogs import Compiled, compiled
-from segue.domain.time import HOUR
+from segue.domain import sweep
+from segue.domain.time import HOUR, MINUTE
 from tests.simulation.checker import Checker
 from tests.simulation.deployment import CORRECT, Deployment, Variant
 from tests.simulation.ports import Cloud
-from tests.simulation.workload import DESTINATIONS, STORM, Workload, catalogue
+from tests.simulation.workload import DESTINATIONS, STORM, Workload
 from tests.simulation.world import CALM, STORMY, Violation, World
 
 START = 1_700_000_000_000
 SECRET = b"a secret of the simulation"
 VISITS = 14
+MOST_TICKS = 12
 
 STATUSES = (500, 503, 429, 408, 0, 0, 302, 400)
 """What a destination in a bad mood answers; 0 is nothing at all. The last two are final."""
@@ -40,9 +42,8 @@ class Simulation:
             self._calm()
             self.world.now += self.world.random.randrange(pause)
             self._workload.log_now += self.world.random.randrange(pause)
-            self._workload.tick()
-            self._calm()
-            self._checker.at_rest(_compiled(version))
+            self._tick_until_nobody_is_behind()
+            self._checker.at_rest(self._catalogue())
         return self
 
     @property
@@ -65,6 +66,21 @@ class Simulation:
         while self.world.step():
             pass
 
+    def _tick_until_nobody_is_behind(self) -> None:
+        for _ in range(MOST_TICKS):
+            self._workload.tick()
+            self._calm()
+            stored = self._cloud.get(sweep.PATH)
+            known, published = sweep.decode(stored.data) if stored else None, self._catalogue()
+            if known and known.done and known.catalog == published.version and published.prepared is None:
+                return
+            self.world.now += MINUTE
+        raise Violation("the catalogue is never in force for everybody")
+
+    def _catalogue(self) -> Compiled:
+        assert self._cloud.catalog
+        return compiled(self._cloud.catalog)
+
     def _receive(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """A destination takes what it is sent, but for its moods; in some of them, it does so and says it does not."""
         destination = url.removeprefix("https://").partition(".")[0]
@@ -74,10 +90,6 @@ class Simulation:
             self._checker.received(destination, headers["Idempotency-Key"], body)
         self.world.note(f"{destination}: answers {status}")
         return status
-
-
-def _compiled(version: int) -> Compiled:
-    return compiled(catalogue(version))
 
 
 def first_violation(variant: Variant, seeds: Iterable[int]) -> tuple[int, Violation] | None:

@@ -32,6 +32,7 @@ FAULTS = (
     "not to be delivered before",
     "commit failed_events/",
     "catalogue 2 is published",
+    "the archive does not have all of the profile's events yet",
 )
 """What histories tell of: faults, and answers to them that are rarely needed."""
 

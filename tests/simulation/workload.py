@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
+from segue import catalogs
 from segue.domain.errors import Unavailable
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, TICK, TICKS, ClockName, EventsReceived, Tick
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
-from segue.ports import Bus, Message, PublishedCatalog
+from segue.ports import Bus, Message
 from tests.simulation.ports import Cloud
 from tests.simulation.world import Instance, World
 
@@ -42,8 +43,9 @@ SEGMENTS: Mapping[str, Any] = {
 }
 LATER_SEGMENTS = {name: SEGMENTS[name] for name in SEGMENTS if name != "spender"} | {
     "quiet": {"when": {"not": {"did": "Product Viewed", "count": {"ge": 2}, "within": "10m"}}},
+    "keen": {"when": {"did": "Product Viewed", "count": {"ge": 3}, "within": "3h"}, "stays": "1h"},
 }
-"""The second version: one segment less, and one more that needs nothing new measured."""
+"""The second version: one segment less, one more that needs nothing new measured, and one that looks further back."""
 
 DESTINATIONS: Mapping[str, Any] = {
     "crm": {"webhook": {"url": "https://crm.example/segue", "secret": "hook"}},
@@ -53,11 +55,12 @@ DESTINATIONS: Mapping[str, Any] = {
 EVENT_NAMES = ("Product Viewed", "Product Viewed", "Product Added", "Order Completed", "Video Content Playing")
 
 
-def catalogue(version: int) -> PublishedCatalog:
+def definitions(version: int) -> bytes:
+    """What is published as the first version, and then as the second."""
     segments = SEGMENTS if version == 1 else LATER_SEGMENTS
     named = {name: {"name": name, **segment} for name, segment in segments.items()}
     documents = {"segments": named, "destinations": DESTINATIONS, "settings": {"grace": "10s"}}
-    return PublishedCatalog(version=version, data=msgspec.json.encode(documents))
+    return msgspec.json.encode(documents)
 
 
 class Workload:
@@ -89,7 +92,19 @@ class Workload:
 
     def publish_catalogue(self, version: int) -> None:
         self._world.note(f"catalogue {version} is published")
-        self._cloud.catalog = catalogue(version)
+        if self._cloud.catalog is None:
+            self._cloud.publish_catalogue(definitions(version), 0)
+        else:
+            self._world.start(self._publish(definitions(version)), _must_succeed)
+
+    async def _publish(self, data: bytes) -> None:
+        """Again until it is there; what took effect without an answer is not published twice."""
+        while True:
+            try:
+                await catalogs.publish(self._cloud.ports(self._client).catalog, data)
+                return
+            except Unavailable:
+                continue
 
     def tick(self) -> None:
         """The wall's time, and the log's, have come to where they are."""

@@ -16,12 +16,20 @@ SCHEMA = 1
 """The newest shape of either document that this code reads, and the one it writes."""
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """The state as the definitions have it that version `catalog` prepares, in the rules' own encoding."""
+
+    catalog: int
+    state: bytes
+
+
 class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     """`states/{key}`: all that evaluate knows of a profile.
 
     `state` is the rules' own encoding, folded by version `catalog` of the catalogue. `imported`: the profile is under
     import, on the log's clock. `outbox` holds what the newest message led to, to be published again by whoever reads it
-    next; `rev` grows with every write.
+    next; `rev` grows with every write. `prepared` is what `state` becomes once the catalogue's new measurements are
+    filled from the archive; both are folded on until then.
     """
 
     profile: ProfileRef
@@ -30,6 +38,7 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     rev: int
     imported: bool = False
     outbox: tuple[MembershipChanged, ...] = ()
+    prepared: Prepared | None = None
     schema: int = SCHEMA
 
 
@@ -44,6 +53,13 @@ class PublicProfile(msgspec.Struct, frozen=True, kw_only=True):
     memberships: dict[str, tuple[Interval, ...]]
     approximate: tuple[str, ...] = ()
     schema: int = SCHEMA
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Of a StateDocument how far it has come: the version that folded it, and the one it is prepared for."""
+
+    catalog: int
+    prepared: Prepared | None = None
 
 
 class _Shape(msgspec.Struct):
@@ -71,6 +87,14 @@ def encode(document: StateDocument | PublicProfile) -> bytes:
 def decode_state(data: bytes) -> StateDocument:
     """Raises Invalid for corrupt bytes, and Unavailable for a document that newer code wrote."""
     return _decode(data, StateDocument)
+
+
+def standing(data: bytes) -> Standing | None:
+    """How far a state has come; None for bytes that are no state's."""
+    try:
+        return msgspec.msgpack.decode(data, type=Standing)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def decode_profile(data: bytes) -> PublicProfile:

@@ -5,6 +5,7 @@
 | events | segue.events.received | EventsReceived | ingest | evaluate, archive |
 | events | segue.events.refused | EventsRefused | ingest | evaluate, archive |
 | events | segue.profile.due | ProfileDue | tick | evaluate |
+| sweeps | segue.profiles.behind | ProfilesBehind | tick | evaluate |
 | ticks | segue.tick | Tick | the scheduler | tick |
 | memberships | segue.membership.changed | MembershipChanged | evaluate | update, deliver, archive |
 | retry-{destination} | segue.delivery.due | DeliveryDue | deliver | deliver |
@@ -18,11 +19,12 @@ from segue.domain.event import Event, Json
 from segue.domain.membership import Interval, Transition
 from segue.domain.profile import Key, ProfileRef
 
-EVENTS, TICKS, MEMBERSHIPS = "events", "ticks", "memberships"
+EVENTS, TICKS, MEMBERSHIPS, SWEEPS = "events", "ticks", "memberships", "sweeps"
 
 EVENTS_RECEIVED = "segue.events.received"
 EVENTS_REFUSED = "segue.events.refused"
 PROFILE_DUE = "segue.profile.due"
+PROFILES_BEHIND = "segue.profiles.behind"
 TICK = "segue.tick"
 MEMBERSHIP_CHANGED = "segue.membership.changed"
 DELIVERY_DUE = "segue.delivery.due"
@@ -60,6 +62,14 @@ class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
     """A profile with something to announce at or before `at` (epoch ms, the tick's time less the grace)."""
 
     key: Key
+    at: int
+
+
+class ProfilesBehind(msgspec.Struct, frozen=True, kw_only=True):
+    """Profiles whose state is to be brought up to version `catalog`, and on the wall's clock to `at` (epoch ms)."""
+
+    keys: tuple[Key, ...]
+    catalog: int
     at: int
 
 

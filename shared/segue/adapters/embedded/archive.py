@@ -262,6 +262,31 @@ class ArchiveFile:
         for identifier, kind, source, time, data in await self._rows(EVENTS, _RECEIVED, {"key": key}):
             yield Message(id=identifier, type=kind, source=source, time=time, data=data)
 
+    async def histories(self, keys: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        marks = ", ".join("?" * len(keys))
+        tail = await self._database.read(
+            lambda connection: connection.execute(
+                f"SELECT profile, id, type, source, time, data FROM tail WHERE profile IN ({marks}) ORDER BY number",
+                tuple(keys),
+            ).fetchall()
+        )
+        found: dict[str, dict[str, Message]] = {}
+        for key, identifier, kind, source, time, data in [*await self._sealed_histories(keys), *tail]:
+            message = Message(id=identifier, type=kind, source=source, time=time, data=data)
+            found.setdefault(key, {}).setdefault(identifier, message)
+        return {key: [*messages.values()] for key, messages in found.items()}
+
+    async def _sealed_histories(self, keys: Sequence[str]) -> list[Any]:
+        """Of the files alone; what is in the tail now, and not when it was read, was appended in between."""
+        from segue.adapters.embedded import parquet
+
+        if not self._has_files(EVENTS):
+            return []
+        with segments.reading(self._root):
+            files = [one.path for day in segments.days(self._root / EVENTS) for one in segments.segments(day)]
+            with parquet.scanned({EVENTS: []}, {EVENTS: files}, threads=1) as connection:
+                return await _off_the_loop(lambda: connection.execute(_HISTORIES, {"keys": list(keys)}).fetchall())
+
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
         wanted = frozenset(message_ids)
         rows = await self._database.read(
@@ -374,6 +399,11 @@ SELECT from_base64(data) FROM memberships WHERE profile = $key AND evaluated_at 
 _RECEIVED = """
 SELECT id, any_value(type), any_value(source), any_value(time), any_value(from_base64(data)) FROM events
 WHERE profile = $key AND position = 0 GROUP BY id ORDER BY min(number)
+"""
+
+_HISTORIES = """
+SELECT profile, id, any_value(type), any_value(source), any_value(time), any_value(from_base64(data)) FROM events
+WHERE list_contains($keys, profile) AND position = 0 GROUP BY profile, id ORDER BY min(number)
 """
 
 _IDS = "SELECT DISTINCT message_id FROM events WHERE profile = $key"

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from segue.adapters.embedded.database import Database
+from segue.domain.errors import Conflict
 from segue.ports import PublishedCatalog
 
 SCHEMA = """
@@ -39,9 +40,12 @@ class CatalogFile:
 
         return await self._database.read(read)
 
-    async def publish(self, data: bytes) -> PublishedCatalog:
+    async def publish(self, data: bytes, expects: int | None = None) -> PublishedCatalog:
         def append(connection: sqlite3.Connection) -> PublishedCatalog:
             current = _current(connection)
+            version = current.version if current else 0
+            if expects not in (None, version):
+                raise Conflict(f"expected version {expects} of the catalogue to be current, found {version}")
             if current is not None and current.data == data:
                 return current
             (last,) = connection.execute("SELECT coalesce(max(version), 0) FROM versions").fetchone()

@@ -68,8 +68,8 @@ class EmbeddedStore:
         )
         return [identifier for (identifier,) in rows]
 
-    async def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
-        last = ""
+    async def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        last = after
 
         def page(connection: sqlite3.Connection) -> list[tuple[str, bytes, int]]:
             return connection.execute(

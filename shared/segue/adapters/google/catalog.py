@@ -10,7 +10,7 @@ import zlib
 
 import msgspec
 
-from segue.domain.errors import Unavailable
+from segue.domain.errors import Conflict, Unavailable
 from segue.ports import ABSENT, Document, PublishedCatalog, Store, Write
 
 _CURRENT = "catalog/current"
@@ -41,12 +41,14 @@ class FirestoreCatalog:
             self._latest = PublishedCatalog(pointer.version, await self._read(pointer))
         return self._latest
 
-    async def publish(self, data: bytes) -> PublishedCatalog:
-        """Raises Conflict if somebody else published in the meantime; then nothing was published."""
+    async def publish(self, data: bytes, expects: int | None = None) -> PublishedCatalog:
+        """Raises Conflict also if somebody else published in the meantime; then nothing was published."""
         document = await self._store.get(_CURRENT)
         before = (
             msgspec.json.decode(document.data, type=Pointer) if document else Pointer(version=0, digest="", parts=0)
         )
+        if expects not in (None, before.version):
+            raise Conflict(f"expected version {expects} of the catalogue to be current, found {before.version}")
         digest = hashlib.sha256(data).hexdigest()
         if digest == before.digest:
             return PublishedCatalog(before.version, data)

@@ -72,13 +72,14 @@ class FirestoreStore:
         )
         return [_id(found) async for found in self._found(collection, asked, limit)]
 
-    async def scan(self, collection: str) -> AsyncIterator[tuple[str, Document]]:
+    async def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
         asked = _Query(order_by=[_Query.Order(field=_NAME)])
+        if after:
+            asked.start_at = _after(f"{self._documents}/{collection}/{after}")
         while page := [found async for found in self._found(collection, asked, _PAGE)]:
             for found in page:
                 yield _id(found), _stored(found)
-            last = document.Value(reference_value=page[-1].name)
-            asked.start_at = query.Cursor(values=[last], before=False)
+            asked.start_at = _after(page[-1].name)
 
     def _written(self, wanted: Write) -> Any:
         name = f"{self._documents}/{wanted.path}"
@@ -106,6 +107,10 @@ class FirestoreStore:
             async for answer in await self._client.run_query(request, **self._call):
                 if answer.document:
                     yield answer.document
+
+
+def _after(name: str) -> query.Cursor:
+    return query.Cursor(values=[document.Value(reference_value=name)], before=False)
 
 
 def _stored(found: document.Document) -> Document:

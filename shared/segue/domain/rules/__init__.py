@@ -3,20 +3,26 @@
 `compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline` ·
 `merge(program, a, b) -> State` · `explain(program, state, segment, t) -> Explanation` ·
 `scores(program, state, t) -> score -> number` · `computed(program, state, t) -> name -> value` ·
-`Replay(program).transitions(history, end)`
+`Replay(program).transitions(history, end)` ·
+`bridge(before, program) -> Bridge` · `refolded(program, history) -> State` ·
+`succeed(program, before, after) -> State`
 """
 
 from segue.domain.membership import Timeline
+from segue.domain.rules.bridge import Bridge, bridge
 from segue.domain.rules.explain import Explanation, explain, words
 from segue.domain.rules.fold import fold, timeline
 from segue.domain.rules.merge import Unfilled, adopt, merge, unfilled
 from segue.domain.rules.program import Program, compile
+from segue.domain.rules.rebuild import Delivery, reaches, refolded, succeed
 from segue.domain.rules.replay import Replay
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
 from segue.domain.rules.values import computed, scores
 
 __all__ = [
+    "Bridge",
     "Counts",
+    "Delivery",
     "Explanation",
     "Program",
     "Replay",
@@ -24,6 +30,7 @@ __all__ = [
     "Timeline",
     "Unfilled",
     "adopt",
+    "bridge",
     "canonical",
     "compile",
     "computed",
@@ -35,7 +42,10 @@ __all__ = [
     "fold",
     "holds",
     "merge",
+    "reaches",
+    "refolded",
     "scores",
+    "succeed",
     "timeline",
     "unfilled",
     "words",

@@ -35,6 +35,11 @@ def receive_earlier(ids: bytearray, name: bytes, received_at: int) -> None:
         ids[position : position + ID_BYTES] = entry(name, received_at)
 
 
+def names(ids: bytes | bytearray) -> set[bytes]:
+    """The names of all messages that the ring holds."""
+    return set(_entries(ids))
+
+
 def copies(ids: bytes | bytearray, others: bytes | bytearray) -> list[tuple[int, int]]:
     """When each message that both rings hold was received: as this ring has it, and as the other one has it."""
     there = _entries(others)

@@ -1,0 +1,94 @@
+"""From one catalogue's program to the next: what answers while the past is looked through for what was not measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from segue.domain.rules.evidence import Evidence, content_key
+from segue.domain.rules.measurements import Reading
+from segue.domain.rules.program import CompiledSegment, Program
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """`program` answers in the meantime, `waiting` are the segments that it answers as they were defined before."""
+
+    program: Program
+    waiting: frozenset[str]
+
+
+def bridge(before: Program, program: Program) -> Bridge | None:
+    """What answers for `program` from states that `before` has folded; None: `program` itself can, at once.
+
+    A segment waits if it reads what `before` did not measure, or not so far back, or remembers what `before` did not,
+    or asks for a segment that waits. It goes on as it was defined before; one that is new has no members yet. The
+    bridge measures all that `before` does, so that its states can be bridged again.
+    """
+    alike = (program.lateness, program.max_age) == (before.lateness, before.max_age)
+    held = {key for key, one in program.evidence.items() if alike and _holds(before.evidence.get(key), one)}
+    waiting = _waiting(before, program, held)
+    if alike and not waiting and held == program.evidence.keys():
+        return None
+    order = _order(before, program, waiting)
+    scores = _readings(before.scores, program.scores, held)
+    newer = {name for name, reading in scores.items() if reading is program.scores.get(name)}
+    bridged = replace(
+        before,
+        version=content_key(["bridge", before.version, program.version]),
+        segments={segment.id: segment.definition for segment in order},
+        order=order,
+        dependents={
+            key: frozenset(one.id for one in order if any(key == read for read, _ in one.reads))
+            for key in before.evidence
+        },
+        scores=scores,
+        score_definitions={
+            name: (program if name in newer else before).score_definitions[name]
+            for name in scores
+            if name in (program if name in newer else before).score_definitions
+        },
+        computed=_readings(before.computed, program.computed, held),
+    )
+    return Bridge(bridged, frozenset(waiting))
+
+
+def _holds(old: Evidence | None, new: Evidence) -> bool:
+    """Whether what was kept for the old measurement is all that the new one wants."""
+    return (
+        old is not None
+        and (old.keep, old.settles) == (new.keep, new.settles)
+        and _reaches(old.far, new.far)
+        and old.near >= new.near
+        and _reaches(old.most, new.most)
+        and old.looked_back >= new.looked_back
+    )
+
+
+def _reaches(old: int | None, new: int | None) -> bool:
+    return old is None or (new is not None and old >= new)
+
+
+def _waiting(before: Program, program: Program, held: set[str]) -> set[str]:
+    memories = {segment.memory for segment in before.order}
+    unchanged = {name for name, definition in program.segments.items() if before.segments.get(name) == definition}
+    waiting: set[str] = set()
+    for segment in program.order:
+        measured = all(key in held for key, _far in segment.reads)
+        remembered = segment.memory is None or (segment.memory in memories and segment.closure <= unchanged)
+        if not measured or not remembered or segment.closure & waiting:
+            waiting.add(segment.id)
+    return waiting
+
+
+def _order(before: Program, program: Program, waiting: set[str]) -> tuple[CompiledSegment, ...]:
+    """The new segments that need not wait, and of the old ones those that go on, with what they ask for."""
+    ready = [segment for segment in program.order if segment.id not in waiting]
+    names = {segment.id for segment in ready}
+    return (*ready, *(one for one in before.with_references(waiting) if one.id not in names))
+
+
+def _readings(old: Mapping[str, Reading], new: Mapping[str, Reading], held: set[str]) -> Mapping[str, Reading]:
+    return {
+        name: reading if reading.reads.keys() <= held else old[name]
+        for name, reading in new.items()
+        if reading.reads.keys() <= held or name in old
+    }
