@@ -2,19 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+from rich.progress import BarColumn, Progress, TextColumn
 
+from emulator import options
 from emulator.catalog import load
 from emulator.catalog_schema import for_editors
+from emulator.client import Client
 from emulator.yaml_file import Broken
+from segue import catalogs
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog as definitions
+from segue.domain.errors import Unavailable
 from segue.ports import Catalog
+
+POLL_S = 1.0
+"""How often it is asked how far filling is."""
 
 SECTIONS = {
     "sources": "source",
@@ -82,16 +91,64 @@ def schema() -> None:
     show_default=True,
     help="The catalogue's Firestore database (google).",
 )
-def publish(folder: Path, platform: str, data: Path, project: str | None, database: str) -> None:
+@options.URL
+@options.KEY
+@click.option("--detach", is_flag=True, help="Do not wait until what is newly measured is filled from the archive.")
+def publish(
+    folder: Path, platform: str, data: Path, project: str | None, database: str, url: str, key: str, detach: bool
+) -> None:
     """Check a catalogue and publish it as the next version; functions take it up within seconds.
+
+    Segments that ask for what was not measured so far answer as they were defined before until the archive has been
+    looked through for it; the command waits for that, and says how far it is. It goes on without the command, too.
 
     The same definitions as the current version's change nothing. FIRESTORE_EMULATOR_HOST leads to the emulator.
     """
     if platform == "google" and not project:
         raise click.UsageError("--platform google needs --project, or SEGUE_PROJECT")
     place = _firestore(project or "", database) if platform == "google" else _data_folder(data)
-    version = asyncio.run(_publish(_loaded(folder), place))
-    click.echo(f"{folder}: in force as version {version}")
+    published = asyncio.run(_publish(_loaded(folder), place))
+    click.echo(f"{folder}: in force as version {published.version}")
+    if published.waiting:
+        click.echo(f"filling from the archive: {', '.join(sorted(published.waiting))}")
+    if published.prepared is not None and not detach:
+        asyncio.run(_filled(url, key, published.version))
+
+
+@catalog.command()
+@options.URL
+@options.KEY
+def status(url: str, key: str) -> None:
+    """Say of each segment of a running platform whether it is live, or how far it is filled from the archive."""
+    for segment in asyncio.run(_sizes(url, key))["segments"]:
+        click.echo(f"{segment['id']}: {_said(segment)}")
+
+
+def _said(segment: Mapping[str, Any]) -> str:
+    return f"filling, {segment['filled']:.0%}" if segment["status"] == "filling" else "live"
+
+
+async def _sizes(url: str, key: str) -> Any:
+    async with Client.connected(url, secret_key=key) as client:
+        return await client.sizes()
+
+
+async def _filled(url: str, key: str, version: int) -> None:
+    """Wait until every segment is live; where nothing answers, say that it goes on once a platform runs."""
+    with Progress(TextColumn("filled"), BarColumn(), TextColumn("{task.percentage:.0f} %")) as progress:
+        bar = progress.add_task("filled", total=1.0)
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                sizes = await _sizes(url, key)
+            except Unavailable as error:
+                progress.console.print(f"{error}; filling goes on where the platform runs")
+                return
+            filling = [each["filled"] for each in sizes["segments"] if each["status"] == "filling"]
+            if sizes["catalog"] >= version:
+                progress.update(bar, completed=min(filling, default=1.0))
+                if not filling:
+                    return
 
 
 def _loaded(folder: Path) -> bytes:
@@ -109,9 +166,9 @@ def _contents(data: bytes) -> str:
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
 
 
-async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> int:
+async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> catalogs.Compiled:
     async with place as port:
-        return (await port.publish(data)).version
+        return catalogs.compiled(await catalogs.publish(port, data))
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from emulator.recording import Dirt
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.catalogs import Compiled, compiled
+from segue.domain import edition
 from segue.domain.errors import Invalid, NotFound
 from segue.domain.message import EVENTS, MEMBERSHIPS
 from segue.domain.rules.intervals import FOREVER
@@ -139,7 +140,7 @@ async def _live(data: Path | None, folder: Path | None) -> Mapping[str, Any]:
     if folder is not None:
         return _documents(catalog.load(folder))
     published = await _published(data, None) if data is not None else None
-    return _documents(published.data) if published else {}
+    return edition.read(published.data).definitions if published else {}
 
 
 def _documents(encoded: bytes) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, rules
+from segue.domain import document, rules, sweep
 from segue.domain.document import PublicProfile, StateDocument
 from segue.domain.errors import Invalid, Unavailable
 from segue.domain.membership import Interval, covers
@@ -92,6 +92,14 @@ class Lookup:
             compiled = await self._catalogs.at_least(stored.catalog)
         state = _readable(compiled.state_of, stored) if stored is not None else rules.empty()
         return rules.explain(compiled.program, state, segment, self._instant(at, state.instant))
+
+    async def filled(self, compiled: Compiled) -> float:
+        """The part of the profiles whose past has been looked through for what is newly measured, from 0 to 1."""
+        if compiled.prepared is None:
+            return 1.0
+        found = await self._store.get(sweep.PATH)
+        known = _readable(sweep.decode, found.data) if found else None
+        return known.share if known and known.catalog == compiled.version else 0.0
 
     async def answers_up_to(self, key: str, compiled: Compiled, message_id: str) -> AsyncIterator[Answer]:
         """What is known now, again and again, until an answer includes the message; that one is the last."""

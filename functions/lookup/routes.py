@@ -79,12 +79,17 @@ class Endpoint:
         })  # fmt: skip
 
     async def segments(self, request: Request) -> Response:
-        """GET /v1/segments: every segment with its size and its last change, now or `?at=` an instant."""
+        """GET /v1/segments: every segment with its size and its last change, now or `?at=` an instant.
+
+        `status` is `live`, or `filling` while a segment still answers as it was defined before: its past is looked
+        through for what is newly measured, and `filled` is the share of the profiles for which that is done.
+        """
         compiled = await self._catalogs.current()
         _admit(request, compiled)
         at = asked.at(request)
         at = self._ports.clock.now() if at is None else at
         sizes = await self._ports.archive.sizes(at)
+        filled = await self._lookup.filled(compiled)
         listed = [
             {
                 "id": id_,
@@ -92,10 +97,11 @@ class Endpoint:
                 "description": segment.get("description", ""),
                 "members": sizes[id_].members if id_ in sizes else 0,
                 "last_change": sizes[id_].last_change if id_ in sizes else None,
+                **({"status": "filling", "filled": filled} if id_ in compiled.waiting else {"status": "live"}),
             }
             for id_, segment in compiled.catalog.segments.items()
         ]
-        return _json({"as_of": at, "segments": listed})
+        return _json({"as_of": at, "catalog": compiled.version, "segments": listed})
 
     async def decide(self, request: Request) -> Response:
         """POST /v1/decide: what fills each slot. The deadline counts from when the question has arrived."""

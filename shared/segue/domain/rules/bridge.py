@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from segue.domain.rules.evidence import Evidence, content_key
+from segue.domain.rules.evidence import content_key
 from segue.domain.rules.measurements import Reading
+from segue.domain.rules.merge import unfilled
 from segue.domain.rules.program import CompiledSegment, Program
 
 
@@ -24,7 +25,8 @@ def bridge(before: Program, program: Program) -> Bridge | None:
     bridge measures all that `before` does, so that its states can be bridged again.
     """
     alike = (program.lateness, program.max_age) == (before.lateness, before.max_age)
-    held = {key for key, one in program.evidence.items() if alike and _holds(before.evidence.get(key), one)}
+    lacking = unfilled(before, program)
+    held = program.evidence.keys() - lacking.new - lacking.wider if alike else set[str]()
     waiting = _waiting(before, program, held)
     if alike and not waiting and held == program.evidence.keys():
         return None
@@ -49,22 +51,6 @@ def bridge(before: Program, program: Program) -> Bridge | None:
         computed=_readings(before.computed, program.computed, held),
     )
     return Bridge(bridged, frozenset(waiting))
-
-
-def _holds(old: Evidence | None, new: Evidence) -> bool:
-    """Whether what was kept for the old measurement is all that the new one wants."""
-    return (
-        old is not None
-        and (old.keep, old.settles) == (new.keep, new.settles)
-        and _reaches(old.far, new.far)
-        and old.near >= new.near
-        and _reaches(old.most, new.most)
-        and old.looked_back >= new.looked_back
-    )
-
-
-def _reaches(old: int | None, new: int | None) -> bool:
-    return old is None or (new is not None and old >= new)
 
 
 def _waiting(before: Program, program: Program, held: set[str]) -> set[str]:
