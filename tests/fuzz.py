@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 LAWS = ("tests/domain", "tests/functions/test_ingest_fuzz.py")
-PASSING = re.compile(r"(\d+) passing examples")
+PASSING = re.compile(r"- (\d+) passing")
 
 
 class Found(Exception):

@@ -75,8 +75,8 @@ class Visitor:
 
     oracle: Oracle
     log: tuple[Event, ...]
-    answers: dict[tuple[str, str, int, int, int], bool] = field(default_factory=dict)
-    views: dict[tuple[int, int, int], View] = field(default_factory=dict)
+    answers: dict[tuple[str, str, int, int], bool] = field(default_factory=dict)
+    views: dict[tuple[int, int], View] = field(default_factory=dict)
 
     @cached_property
     def history(self) -> Sequence[Event]:
@@ -122,21 +122,21 @@ class Visitor:
 
     def holds(self, segment: str, part: str, at: int, known: int) -> bool:
         """Whether a condition of the segment is true at an instant of the past; nothing is before the first event."""
-        key = (segment, part, at, *self.knowledge(at, known))
+        key = (segment, part, at, self.knowledge(at, known))
         if key not in self.answers:
             view = self.view(at, known)
             self.answers[key] = bool(view.events) and holds(self.oracle.catalog[segment][part], view)
         return self.answers[key]
 
     def view(self, at: int, known: int) -> View:
-        """What there is to see at an instant of the past with what was received up to `known`, today's lists apart."""
-        key = (at, *self.knowledge(at, known))
+        """What there is to see at an instant of the past with what was received up to `known`; lists are today's."""
+        key = (at, self.knowledge(at, known))
         if key not in self.views:
-            _, heard, identified = key
-            identifiers = {each for event in self.history[:identified] for each in identifiers_of(event)}
+            events = sorted((event for event in self.history[: key[1]] if event.occurred_at <= at), key=order)
+            identifiers = {each for event in events for each in identifiers_of(event)}
             self.views[key] = View(
                 at,
-                sorted((event for event in self.history[:heard] if event.occurred_at <= at), key=order),
+                events,
                 lambda other: self.member_knowing(other, at, known),
                 {name for name, listed in self.oracle.lists.items() if identifiers & {*listed}},
                 self.oracle.granted_unsaid,
@@ -144,10 +144,9 @@ class Visitor:
             )
         return self.views[key]
 
-    def knowledge(self, at: int, known: int) -> tuple[int, int]:
-        """How many events count at an instant of the past, and how many may tell who the visitor is."""
-        heard = bisect_right(self.received, min(known, at + self.oracle.lateness))
-        return heard, bisect_right(self.received, known) if self.oracle.lists else 0
+    def knowledge(self, at: int, known: int) -> int:
+        """How many events count at an instant of the past."""
+        return bisect_right(self.received, min(known, at + self.oracle.lateness))
 
     @cached_property
     def received(self) -> Sequence[int]:

@@ -35,6 +35,9 @@ MOST_OF_A_FIGURE = 2
 LARGEST_STATE = 256 * 1_024
 """Bytes."""
 
+FEW_BYTES = 32 * 1_024
+"""With less than this of what may be long, and few entries, a state is within its bounds: the rest is short."""
+
 
 def fold(
     program: Program, state: State, events: Sequence[Event], *, at: int | None = None, delivery: str | None = None
@@ -234,7 +237,7 @@ class Work:
 
     def _bounded(self, state: State) -> State:
         """Halve the largest measurement until the state fits; its answers are approximate from then on."""
-        if sum(map(len, state.streams.values())) < MOST_ENTRIES and not _has_values(state):
+        if sum(map(len, state.streams.values())) < MOST_ENTRIES and _values_of(state) < FEW_BYTES:
             return state
         while len(states.encode(state)) > LARGEST_STATE and state.streams:
             sizes: dict[str, Any] = {key: len(msgspec.msgpack.encode(stream)) for key, stream in state.streams.items()}
@@ -259,10 +262,7 @@ def _from(memberships: Memberships, instant: int) -> Memberships:
     return {name: spans for name, spans in coming.items() if spans}
 
 
-def _has_values(state: State) -> bool:
-    """Whether some measurement keeps values as they came, which may be long."""
-    return any(_is_long(stream[-1][3]) for stream in state.streams.values() if stream)
-
-
-def _is_long(payload: object) -> bool:
-    return type(payload) is tuple and (len(payload) > MOST_OF_A_FIGURE or type(payload[-1]) is list)
+def _values_of(state: State) -> int:
+    """The bytes of what measurements keep as it came, which may be long."""
+    kept = [stream for stream in state.streams.values() if stream and type(stream[-1][3]) is tuple]
+    return sum(len(msgspec.msgpack.encode(stream)) for stream in kept)

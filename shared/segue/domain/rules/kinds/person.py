@@ -92,12 +92,13 @@ class Geo(Model):
 
 
 def compile_list(definition: InList, measurements: Measurements) -> Node:
-    """Today's list, also looking back. Raises Invalid if there is no such list."""
+    """Today's list, also looking back, from the event on that tells the identifier. Raises Invalid if there is none."""
     members = measurements.members_of(definition.list)
     key = measurements.taken("identifiers", None, identifiers, "distinct")
 
     def spans(view: View) -> Spans:
-        return [(view.start, FOREVER)] if any(entry[3] in members for entry in view.entries(key)) else []
+        told = [entry[1] for entry in view.entries(key) if entry[3] in members]
+        return [(max(view.start, min(told)), FOREVER)] if told else []
 
     def describe(view: View) -> Finding:
         listed = [entry for entry in view.entries(key) if entry[3] in members]
