@@ -11,7 +11,7 @@ from segue.domain.rules.program import CompiledSegment, Program
 
 @dataclass(frozen=True)
 class Bridge:
-    """`program` answers in the meantime, `waiting` are the segments that it answers as they were defined before."""
+    """`program` answers in the meantime; `waiting` are those segments defined anew that it answers as before."""
 
     program: Program
     waiting: frozenset[str]
@@ -20,9 +20,10 @@ class Bridge:
 def bridge(before: Program, program: Program) -> Bridge | None:
     """What answers for `program` from states that `before` has folded; None: `program` itself can, at once.
 
-    A segment waits if it reads what `before` did not measure, or not so far back, or remembers what `before` did not,
-    or asks for a segment that waits. It goes on as it was defined before; one that is new has no members yet. The
-    bridge measures all that `before` does, so that its states can be bridged again.
+    A segment waits if it reads what `before` did not measure, or not so far back, or remembers what `before` did not;
+    then also if it asks for one that waits, or one that waits asked for it before. It goes on as it was defined before;
+    one that is new has no members yet. The bridge measures all that `before` does, so that its states can be bridged
+    again.
     """
     alike = (program.lateness, program.max_age) == (before.lateness, before.max_age)
     lacking = unfilled(before, program)
@@ -50,19 +51,30 @@ def bridge(before: Program, program: Program) -> Bridge | None:
         },
         computed=_readings(before.computed, program.computed, held),
     )
-    return Bridge(bridged, frozenset(waiting))
+    return Bridge(bridged, frozenset(name for name in waiting if _is_changed(before, program, name)))
+
+
+def _is_changed(before: Program, program: Program, name: str) -> bool:
+    """Whether what a segment says, or one that it asks for, is not what it was."""
+    asked_for = program.with_references({name})
+    return any(before.segments.get(segment.id) != segment.definition for segment in asked_for)
 
 
 def _waiting(before: Program, program: Program, held: set[str]) -> set[str]:
     memories = {segment.memory for segment in before.order}
     unchanged = {name for name, definition in program.segments.items() if before.segments.get(name) == definition}
-    waiting: set[str] = set()
-    for segment in program.order:
-        measured = all(key in held for key, _far in segment.reads)
-        remembered = segment.memory is None or (segment.memory in memories and segment.closure <= unchanged)
-        if not measured or not remembered or segment.closure & waiting:
-            waiting.add(segment.id)
-    return waiting
+    waiting = {
+        segment.id
+        for segment in program.order
+        if not all(key in held for key, _far in segment.reads)
+        or not (segment.memory is None or (segment.memory in memories and segment.closure <= unchanged))
+    }
+    while True:
+        asked_for = {segment.id for segment in before.with_references(waiting)}
+        more = {one.id for one in program.order if one.id in asked_for or one.closure & waiting}
+        if more <= waiting:
+            return waiting
+        waiting |= more
 
 
 def _order(before: Program, program: Program, waiting: set[str]) -> tuple[CompiledSegment, ...]:
