@@ -58,6 +58,7 @@ class Sweeper:
 
     async def _pass(self, before: Sweep, compiled: Compiled, at: int, now: int) -> Sweep:
         """The sweep after one more part, to the end of the pass if it comes to that."""
+        began = before.began if before.after else now
         seen, last, behind = before.seen, before.after, list[str]()
         async for last, found in self._ports.store.scan(STATES, before.after):
             seen += 1
@@ -66,17 +67,18 @@ class Sweeper:
                 behind.append(last)
             if seen - before.seen == MOST_A_TICK:
                 await self._tell(behind, compiled.version, at)
-                return msgspec.structs.replace(before, after=last, seen=seen, behind=before.behind + len(behind))
+                behind_now = before.behind + len(behind)
+                return msgspec.structs.replace(before, began=began, after=last, seen=seen, behind=behind_now)
         await self._tell(behind, compiled.version, at)
         number = before.behind + len(behind)
         return Sweep(
             catalog=before.catalog,
             first_seen=before.first_seen,
-            began=now,
+            began=began,
             not_before=now + number * PATIENCE,
             profiles=seen,
             left=number,
-            done=number == 0 and before.began >= before.first_seen + ALL_KNOW,
+            done=number == 0 and began >= before.first_seen + ALL_KNOW,
         )
 
     async def _tell(self, behind: Sequence[str], version: int, at: int) -> None:

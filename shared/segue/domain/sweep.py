@@ -10,9 +10,9 @@ PATH = "sweeps/catalog"
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     """The sweep of version `catalog`, which was first seen at `first_seen`. Instants are in epoch ms.
 
-    The pass at hand began at `began`; `seen` states were looked at up to the id `after`, of which so many were
-    `behind`. The next one begins at `not_before`. Of the last whole pass: how many `profiles` there were, and how many
-    were `left` to be brought up (None: there was none yet).
+    The newest pass began at `began`; in the one at hand `seen` states were looked at up to the id `after`, of which so
+    many were `behind`. The next one begins at `not_before`. Of the last whole pass: how many `profiles` there were, and
+    how many were `left` to be brought up (None: there was none yet).
     """
 
     catalog: int
