@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from segue.domain.errors import Conflict
 from segue.ports import Catalog, PublishedCatalog
 from tests.contracts.conftest import Platform
 
@@ -30,6 +31,15 @@ async def test_the_same_bytes_are_no_new_version(catalog: Catalog) -> None:
     published = await catalog.publish(FIRST)
     assert await catalog.publish(FIRST) == published
     assert await catalog.current() == published
+
+
+async def test_what_was_meant_to_follow_another_version_is_not_published(catalog: Catalog) -> None:
+    with pytest.raises(Conflict):
+        await catalog.publish(FIRST, expects=1)
+    assert await catalog.publish(FIRST, expects=0) == PublishedCatalog(1, FIRST)
+    with pytest.raises(Conflict):
+        await catalog.publish(SECOND, expects=0)
+    assert await catalog.publish(SECOND, expects=1) == PublishedCatalog(2, SECOND)
 
 
 async def test_going_back_to_older_bytes_is_a_new_version(catalog: Catalog) -> None:

@@ -163,6 +163,15 @@ async def test_what_a_profile_sent_is_read_in_the_order_in_which_it_came(archive
     assert [each async for each in archive.received(ANNA)] == [first, second]
 
 
+async def test_the_histories_of_several_profiles_are_read_at_once(archive: ArchiveFile) -> None:
+    first, second, third = received("m2", ANNA, "e1", "e2"), received("m1", ANNA, "e3"), received("m3", BEN, "e4")
+    await archive.append("events", [first, third])
+    assert await archive.histories([ANNA, BEN, "0" * 32]) == {ANNA: [first], BEN: [third]}
+    await archive.seal()
+    await archive.append("events", [second, first])
+    assert await archive.histories([ANNA]) == {ANNA: [first, second]}
+
+
 async def test_a_closed_archive_opens_as_it_was(archive: ArchiveFile, tmp_path: Path) -> None:
     await archive.append("events", [message("a")])
     await archive.close()

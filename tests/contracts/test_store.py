@@ -211,6 +211,12 @@ async def test_a_scan_reads_a_whole_collection_in_the_order_of_its_ids(store: St
     assert scanned == [(each, each.encode()) for each in ids]
 
 
+@pytest.mark.parametrize(("after", "found"), [("", "abc"), ("a", "bc"), ("aa", "bc"), ("c", "")])
+async def test_a_scan_goes_on_after_an_id_whether_it_is_there_or_not(after: str, found: str, store: Store) -> None:
+    await store.commit([Write(path=f"states/{each}", data=b"") for each in "abc"])
+    assert [each async for each, _ in store.scan("states", after)] == [*found]
+
+
 async def test_a_scanned_version_is_one_to_write_with(store: Store) -> None:
     await store.commit([Write(path=PATH, data=b"0")])
     async for each, document in store.scan("states"):
