@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 import msgspec
+import pytest
 
 from emulator.catalog import load
 from emulator.server import listening
@@ -34,6 +35,7 @@ def test_shop_visits_lead_to_segments_decisions_and_a_latency() -> None:
 
 
 @needs(REES46)
+@pytest.mark.slow
 def test_a_real_log_leads_to_segments_decisions_and_a_latency() -> None:
     done = segue("demo", "--port", "0", "--data", str(REES46))
     assert done.returncode == 0, done.stderr

@@ -92,6 +92,7 @@ def test_the_cart_abandoners_of_the_membership_log_are_those_of_sql(
     assert members(folded, "cart-abandoner", epoch_ms(at)) == expected
 
 
+@pytest.mark.slow
 async def test_the_running_platform_answers_as_sql_and_announces_as_the_engine_alone(
     tmp_path: Path, log: sqlite3.Connection, folded: Sequence[Line]
 ) -> None:
