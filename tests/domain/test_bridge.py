@@ -1,16 +1,18 @@
 """A catalogue that changes: who answers what meanwhile, and that a filled state is a state of it all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.domain import rules
 from segue.domain.event import Event
 from segue.domain.time import HOUR
 from tests.domain.test_laws import edges
+from tests.domain.test_laws_more import A_TENTH, AHEAD, SCENES, Drawn, engine_of, visitor_of
 from tests.domain.test_merge import asked, check
 from tests.engine import Engine, covers
 from tests.oracle import Oracle
@@ -20,8 +22,11 @@ VIEWED: dict[str, Any] = {"name": "Viewed", "when": {"did": "Product Viewed", "w
 BOUGHT: dict[str, Any] = {"name": "Bought", "when": {"did": "Order Completed", "within": "1h"}}
 NEVER = 0
 
+A_QUARTER = settings(max_examples=max(1, settings().max_examples // 4))
+"""Of the profile's examples: each compiles three programs, and asks the oracle twice."""
 
-def bridge(before: dict[str, Any], after: dict[str, Any]) -> rules.Bridge | None:
+
+def bridged(before: dict[str, Any], after: dict[str, Any]) -> rules.Bridge | None:
     return rules.bridge(rules.compile(before), rules.compile(after))
 
 
@@ -37,7 +42,7 @@ def bridge(before: dict[str, Any], after: dict[str, Any]) -> rules.Bridge | None
     ids=["the same", "one that asks for another", "a shorter window", "what two measure", "nothing any more"],
 )
 def test_what_states_hold_needs_no_bridge(after: dict[str, Any]) -> None:
-    assert bridge({"seen": VIEWED, "bought": BOUGHT}, after) is None
+    assert bridged({"seen": VIEWED, "bought": BOUGHT}, after) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_what_they_do_not_hold_answers_as_before_and_the_rest_as_now(changed: di
         "bought": {"name": "It", "when": {"not": BOUGHT["when"]}},
         "fan": {"name": "It", "when": {"segment": "seen"}},
     }
-    found = bridge(old, new)
+    found = bridged(old, new)
     assert found
     before, after = rules.compile(old).segments, rules.compile(new).segments
     assert found.waiting == {"seen", "fan"}
@@ -66,7 +71,7 @@ def test_what_they_do_not_hold_answers_as_before_and_the_rest_as_now(changed: di
 
 def test_a_bridge_measures_all_that_was_measured_so_that_nothing_given_back_is_filled_twice() -> None:
     old, new = {"seen": VIEWED, "bought": BOUGHT}, {"added": {"name": "It", "when": {"did": "Product Added"}}}
-    first = bridge(old, new)
+    first = bridged(old, new)
     assert first
     assert rules.bridge(first.program, rules.compile(old)) is None
 
@@ -92,38 +97,67 @@ def soon(messages: Sequence[rules.Delivery]) -> list[rules.Delivery]:
     return [each for each in messages if all(event.received_at <= first + LATENESS for event in each[1])]
 
 
+@A_QUARTER
 @given(st.data(), definitions(), definitions(), histories(most=10))
 def test_published_and_filled_amid_a_history_it_is_as_if_it_had_always_been(
     data: st.DataObject, old: Catalog, new: Catalog, history: list[Event]
 ) -> None:
+    received = sorted(history, key=lambda event: event.received_at)
+    meanwhile, state = published(data, Engine(old), Engine(new), received)
+    if meanwhile is not None:
+        check_bridge(meanwhile.bridge, old, new, meanwhile.received, meanwhile.state)
+    check(Engine(new), Oracle(new).visitor(received), state, dict.fromkeys(new, NEVER))
+    assert state.counts.folded + state.counts.duplicate + state.counts.late == len(received)
+
+
+@SCENES
+@A_TENTH
+@given(data=st.data())
+def test_so_it_is_where_the_kinds_that_came_later_are_asked_for(data: st.DataObject, drawn: Drawn) -> None:
+    """What is published anew is the rest of a catalogue of which a part was there before."""
+    scene = data.draw(drawn)
+    names = [*scene.catalog][: data.draw(st.integers(0, len(scene.catalog)))]
+    part = replace(scene, catalog={name: scene.catalog[name] for name in names})
+    received = sorted(scene.history, key=lambda event: event.received_at)
+    _, state = published(data, engine_of(part), engine_of(scene), received)
+    end = max(event.received_at for event in received) + AHEAD
+    check(engine_of(scene), visitor_of(scene), state, dict.fromkeys(scene.catalog, NEVER), end)
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """A state right before the flip, that has folded what was received by then."""
+
+    bridge: rules.Bridge
+    state: rules.State
+    received: Sequence[Event]
+
+
+def published(
+    data: st.DataObject, before: Engine, after: Engine, received: Sequence[Event]
+) -> tuple[Meanwhile | None, rules.State]:
     """
     old program   | bridge           | bridge, and what is prepared | new program
                 published          filled                        in force
     """
-    received = sorted(history, key=lambda event: event.received_at)
     cuts = sorted(data.draw(st.tuples(*[st.integers(0, len(received))] * 3)))
     parts = [received[a:b] for a, b in zip([0, *cuts], [*cuts, len(received)], strict=True)]
     steps = [data.draw(orders(part)) if part else [] for part in parts]
     first, second, third, last = (deliveries(step, f"part-{number}") for number, step in enumerate(steps))
-    before, after = Engine(old), Engine(new)
-    meanwhile = rules.bridge(before.program, after.program)
-
+    bridge = rules.bridge(before.program, after.program)
     state = folded(before.program, rules.empty(), first)
-    if meanwhile is not None:
-        state = folded(meanwhile.program, state, second)
-        ahead = soon(third[: data.draw(st.integers(0, len(third)))])
-        history_of_archive = [*ahead, *second, *first]
-        assert rules.reaches(history_of_archive, state)
-        prepared = folded(after.program, rules.refolded(after.program, history_of_archive), third)
-        state = folded(meanwhile.program, state, third)
-        check_bridge(meanwhile, old, new, received[: cuts[2]], state)
-        state = rules.succeed(after.program, state, prepared)
-        assert [transition.seq for transition in state.pending] == [*range(1, state.seq + 1)]
-    else:
-        state = folded(after.program, state, [*second, *third])
-    state = folded(after.program, state, last)
-    check(after, Oracle(new).visitor(received), state, dict.fromkeys(new, NEVER))
-    assert state.counts.folded + state.counts.duplicate + state.counts.late == len(received)
+    if bridge is None:
+        return None, folded(after.program, state, [*second, *third, *last])
+    state = folded(bridge.program, state, second)
+    ahead = soon(third[: data.draw(st.integers(0, len(third)))])
+    archived = [*ahead, *second, *first]
+    assert rules.reaches(archived, state)
+    prepared = folded(after.program, rules.refolded(after.program, archived), third)
+    state = folded(bridge.program, state, third)
+    succeeded = rules.succeed(after.program, state, prepared)
+    assert [transition.seq for transition in succeeded.pending] == [*range(1, succeeded.seq + 1)]
+    meanwhile = Meanwhile(bridge, state, received[: cuts[2]])
+    return meanwhile, folded(after.program, succeeded, last)
 
 
 def check_bridge(
