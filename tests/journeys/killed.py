@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import signal
+import socket
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,12 +20,20 @@ from tests.journeys.running import ROOT, SEGUE
 ANSWERED_WITHIN_S = 60.0
 
 
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 class Segue:
     """One data folder on one port, with at most one process."""
 
-    def __init__(self, port: int, data: Path) -> None:
+    def __init__(self, port: int, data: Path, catalog: Path = Path("infra/catalog")) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._command = [SEGUE, "run", "--port", str(port), "--data", str(data), "--catalog", "infra/catalog"]
+        self._command = [SEGUE, "run", "--port", str(port), "--data", str(data), "--catalog", str(catalog)]
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:

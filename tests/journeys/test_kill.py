@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,12 +20,12 @@ from segue.domain.document import decode_state, state_path
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Ports
-from tests.journeys.killed import Segue, Visitors
+from tests.journeys.killed import Segue, Visitors, free_port
 
 
 @pytest.fixture
 async def segue(tmp_path: Path) -> AsyncIterator[Segue]:
-    segue = Segue(_free_port(), tmp_path)
+    segue = Segue(free_port(), tmp_path)
     yield segue
     await segue.end(signal.SIGKILL)
 
@@ -97,10 +96,3 @@ async def _check(data: Path, visitors: Visitors) -> None:
     finally:
         await http.close()
         await platform.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

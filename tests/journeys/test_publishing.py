@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,11 @@ import pytest
 
 from emulator.client import Client
 from segue.adapters.embedded.archive import ArchiveFile
+from segue.domain.errors import Unavailable
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived
 from segue.domain.profile import ProfileRef
+from tests.journeys.killed import Segue, free_port
 from tests.journeys.running import ROOT, SEGUE, running
 from tests.oracle import Oracle
 
@@ -28,6 +31,9 @@ A_SECOND, TOGETHER = 200, 5
 VISITORS = 60
 QUIET = 10
 """Those of them who come once, before anything is published anew."""
+
+VISITS = 16
+"""How often each of them comes before the process is killed."""
 
 NAMES = ("Page Viewed", "Product Viewed", "Product Viewed", "Product Added", "Order Completed")
 
@@ -101,9 +107,13 @@ async def publish(data: Path, catalog: Path, url: str) -> None:
 
 
 async def until_live(client: Client, version_after: int) -> None:
-    """Wait until no segment is being filled any more."""
+    """Wait until no segment is being filled any more, and until there is an answer at all."""
     while True:
-        sizes = await client.sizes()
+        try:
+            sizes = await client.sizes()
+        except Unavailable:
+            await asyncio.sleep(0.2)
+            continue
         if sizes["catalog"] > version_after and all(each["status"] == "live" for each in sizes["segments"]):
             return
         await asyncio.sleep(0.2)
@@ -153,15 +163,51 @@ async def test_memberships_are_the_oracles_after_three_publishings(tmp_path: Pat
             print(f"{requests * TOGETHER} events; everything live {time.monotonic() - published:.1f} s after the last")
             await client.settle()
             counts = await client.ledger()
-            answers = {}
-            for number in range(VISITORS):
-                answer = await client.segments(visitor(number))
-                answers[visitor(number)] = (answer["as_of"], {each["id"] for each in answer["segments"]})
-    history = await events_of(data)
+            answers = await answered(client)
 
     assert counts["published"] == counts["folded"] + counts["duplicate"] + counts["late"]
     assert counts["duplicate"] > 0
-    oracle = Oracle(EDITIONS[-1])
+    await assert_oracles(answers, data)
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+async def test_filling_goes_on_where_it_was_killed(tmp_path: Path, seed: int) -> None:
+    data, moments = tmp_path / "data", random.Random(seed)
+    with running(data, "--catalog", str(folder(tmp_path / "first", FIRST))) as url:
+        async with Client.connected(url) as client:
+            for number in range(VISITS * VISITORS):
+                await visit(client, number % VISITORS, moments)
+            await client.settle()
+    segue = Segue(free_port(), data, folder(tmp_path / "last", EDITIONS[-1]))
+    try:
+        for _ in range(3):
+            await segue.start()
+            await asyncio.sleep(moments.uniform(1.0, 7.0))
+            await segue.end(signal.SIGKILL)
+        await segue.start()
+        async with Client.connected(segue.url) as client:
+            await until_live(client, 1)
+            await client.settle()
+            counts, answers = await client.ledger(), await answered(client)
+    finally:
+        await segue.end(signal.SIGTERM)
+
+    assert counts["published"] == counts["folded"] + counts["duplicate"] + counts["late"]
+    await assert_oracles(answers, data)
+
+
+async def answered(client: Client) -> Mapping[ProfileRef, tuple[int, set[str]]]:
+    """Of each visitor the instant of the answer, and the segments."""
+    found = {}
+    for number in range(VISITORS):
+        answer = await client.segments(visitor(number))
+        found[visitor(number)] = answer["as_of"], {each["id"] for each in answer["segments"]}
+    return found
+
+
+async def assert_oracles(answers: Mapping[ProfileRef, tuple[int, set[str]]], data: Path) -> None:
+    """The answers are the oracle's of all that was archived, and there is a member of each segment."""
+    history, oracle = await events_of(data), Oracle(EDITIONS[-1])
     for profile, (as_of, found) in answers.items():
         known = oracle.visitor(history[profile])
         assert found == {segment for segment in EDITIONS[-1] if known.member(segment, as_of)}, (profile, as_of)
