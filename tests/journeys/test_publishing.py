@@ -170,7 +170,8 @@ async def test_memberships_are_the_oracles_after_three_publishings(tmp_path: Pat
     await assert_oracles(answers, data)
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_filling_goes_on_where_it_was_killed(tmp_path: Path, seed: int) -> None:
     data, moments = tmp_path / "data", random.Random(seed)
     with running(data, "--catalog", str(folder(tmp_path / "first", FIRST))) as url:
