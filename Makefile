@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: help demo test test-all check bench fuzz lock
 
@@ -18,6 +18,7 @@ help: ## list the targets (the default)
 demo: $(READY) ## run the platform, send it shop visits, show segments and decisions; PORT=8080, DATA=log file
 	@$(BIN)/segue demo $(if $(PORT),--port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
+test: WORKERS := 3
 test: $(READY) ## the facts, in under 3 minutes, with one smoke run on the Google emulators where they are installed
 	@echo "Testing: everything quick, on $(WORKERS) workers"
 	@HYPOTHESIS_PROFILE=default $(PYTEST) -m "not slow and (smoke or not google)"

@@ -142,7 +142,8 @@ async def events_of(data: Path) -> Mapping[ProfileRef, list[Event]]:
     return found
 
 
-@pytest.mark.parametrize("seconds", [15, pytest.param(120, marks=pytest.mark.slow)], ids=["15 seconds", "2 minutes"])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [15, 120], ids=["15 seconds", "2 minutes"])
 async def test_memberships_are_the_oracles_after_three_publishings(tmp_path: Path, seconds: int) -> None:
     data = tmp_path / "data"
     with running(data, "--catalog", str(folder(tmp_path / "first", FIRST))) as url:
