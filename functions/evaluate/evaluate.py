@@ -78,16 +78,16 @@ class Evaluator:
         """Bring each of the profiles up to the catalogue. Raises the first one's Unavailable once all were tried."""
         filling = (await self._catalogs.at_least(behind.catalog)).prepared is not None
         histories = await self._ports.archive.histories(behind.keys) if filling else {}
-        failures: list[Unavailable] = []
+        put_off: list[Unavailable] = []
         for key in behind.keys:
             history = _deliveries(histories.get(key, ())) if filling else None
             work = Work(key=key, delivery=message.id, at=behind.at, catalog=behind.catalog, history=history)
             try:
                 await self._evaluate(work)
             except Unavailable as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+                put_off.append(error)
+        if put_off:
+            raise put_off[0]
 
     async def _evaluate(self, work: Work) -> None:
         lock = self._locks.setdefault(work.key, asyncio.Lock())
@@ -112,8 +112,8 @@ class Evaluator:
             await self._publish(after.document.outbox)
 
     async def _done(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
-        if before and before.imported:
-            work = msgspec.structs.replace(work, at=None) if work.catalog else work
+        if work.catalog and before and before.imported:
+            work = msgspec.structs.replace(work, at=None)  # its time is the log's
         try:
             return folded(work, before, compiled, self._largest_document)
         except PastNeeded:
