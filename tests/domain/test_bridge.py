@@ -202,3 +202,23 @@ def test_followers_are_told_once_of_what_differs_and_of_nothing_else() -> None:
     told = [(each.segment, each.transition, each.at, each.reason) for each in after.pending]
     assert told == [("gone", "exited", HOUR + 5, "merge"), ("keen", "entered", HOUR + 5, "merge")]
     assert [each.seq for each in after.pending] == [state.seq + 1, state.seq + 2]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "measured"),
+    [
+        ({"when": {"did": "A", "within": "1h"}}, {"when": {"did": "A", "within": "1h"}}, True),
+        ({"when": {"did": "A", "within": "1h"}}, {"when": {"not": {"did": "A", "within": "10m"}}}, True),
+        ({"when": {"did": "A", "within": "10m"}}, {"when": {"did": "A", "within": "1h"}}, False),
+        ({"when": {"did": "A", "within": "1h"}}, {"when": {"did": "A"}}, False),
+        ({"when": {"did": "A"}}, {"when": {"did": "A", "count": {"ge": 2}}}, False),
+        ({"when": {"did": "A", "ago": ["2h", "10m"]}}, {"when": {"did": "A", "ago": ["2h", "30m"]}}, False),
+        ({"when": {"did": "A"}}, {"when": {"did": "A"}, "stays": "1h"}, False),
+        ({"when": {"did": "A"}}, {"when": {"did": "A", "where": {"k": "x"}}}, False),
+        ({"when": {"did": "A"}}, {"when": {"any": [{"did": "A"}, {"did": "B"}]}}, False),
+    ],
+)
+def test_what_definitions_ask_beyond_those_before_is_not_measured_yet(
+    before: dict[str, Any], now: dict[str, Any], measured: bool
+) -> None:
+    assert (bridged({"it": {"name": "It", **before}}, {"it": {"name": "It", **now}}) is None) is measured

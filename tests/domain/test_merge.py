@@ -1,7 +1,6 @@
 """Merging: two states that folded a part of the events each answer as one that folded them all (RULES.md, law L3)."""
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from segue.domain import rules
 from segue.domain.event import Event
 from segue.domain.rules.evidence import MOST_ENTRIES
-from segue.domain.time import DAY, HOUR, MINUTE
+from segue.domain.time import HOUR, MINUTE
 from tests.domain.test_laws import FIRST_CATALOG, answers, edges, happened, members
 from tests.domain.test_laws_more import A_TENTH, AHEAD, SCENES, Drawn, engine_of, visitor_of
 from tests.engine import Engine, covers
@@ -354,128 +353,7 @@ def test_a_copy_among_totals_of_all_time_makes_the_answer_approximate() -> None:
     assert members(exact, START) == {"it"}
 
 
-# Back-fill
-
-
-def check_adopted(
-    data: st.DataObject, make: Callable[[Catalog], Engine], visitor: Visitor, upto: int | None = None
-) -> None:
-    """Events received up to a cut are folded under the first few definitions, live; later ones under all of them.
-
-    No two messages are of the same instant: if they also said the same, they would be taken for one.
-    """
-    catalog = {name: {**definition} for name, definition in visitor.oracle.catalog.items()}
-    number = data.draw(st.integers(0, len(catalog) - 1))
-    first, all_ = make(dict(list(catalog.items())[:number])), make(catalog)
-    received = sorted(apart(visitor.log), key=lambda event: event.received_at)
-    cut = data.draw(st.sampled_from(received)).received_at
-    until = [event for event in received if event.received_at <= cut]
-    after = [event for event in received if event.received_at > cut]
-    live = state_of(all_, in_order(after), state_of(first, in_order(until)))
-    lacking = rules.unfilled(first.program, all_.program)
-    adopted = rules.adopt(all_.program, live, state_of(all_, in_order(until)), lacking, delivery="fill")
-    soon = adopted.instant <= cut + LATENESS and "'list'" not in repr(catalog)
-    since = exact_from(catalog, None if soon else adopted.frozen, [received, received])
-    added_up = {key for key in lacking.wider if all_.program.evidence[key].settles}
-    reads = {one.id: {key for key, _ in one.reads} for one in all_.program.order}
-    filled = [name for name in reads if reads[name] & (lacking.new | lacking.wider) and not reads[name] & added_up]
-    check(all_, visitor.oracle.visitor(received), adopted, {name: since[name] for name in filled}, upto)
-    assert rules.adopt(all_.program, adopted, live, lacking, delivery="fill") is adopted
-    assert adopted.counts == live.counts
-
-
-@given(st.data(), definitions(), histories())
-def test_a_state_that_adopts_what_a_new_definition_measures_answers_as_if_it_had_always_been_there(
-    data: st.DataObject, catalog: Catalog, history: list[Event]
-) -> None:
-    check_adopted(data, Engine, Oracle(catalog).visitor(history))
-
-
-@SCENES
-@A_TENTH
-@given(data=st.data())
-def test_so_it_does_with_the_kinds_that_came_later(data: st.DataObject, drawn: Drawn) -> None:
-    scene = data.draw(drawn)
-    end = max(event.received_at for event in scene.history) + AHEAD
-    check_adopted(data, lambda catalog: engine_of(dataclasses.replace(scene, catalog=catalog)), visitor_of(scene), end)
-
-
 def apart(history: Sequence[Event]) -> list[Event]:
     """The events of one message for each instant."""
     message_at = {event.occurred_at: event.message_id for event in history}
     return [event for event in history if message_at[event.occurred_at] == event.message_id]
-
-
-def test_what_a_wider_window_lacks_is_filled_and_what_it_has_is_not_counted_twice() -> None:
-    """
-    A   0 .. 5 m .. 12 m |cut .. 20 m    counted within 10 min until the cut: the first one was forgotten at 12 m
-    """
-    counted = {"did": "A", "count": {"eq": 4}}
-    before = rules.compile({"it": {"name": "It", "when": {**counted, "within": "10m"}}})
-    now = rules.compile({"it": {"name": "It", "when": {**counted, "within": "1h"}}})
-    early, late = [happened(at, START + at * MINUTE) for at in (0, 5, 12)], happened(20, START + 20 * MINUTE)
-    live = rules.fold(now, rules.fold(before, rules.empty(), early), [late])
-    adopted = rules.adopt(now, live, rules.fold(now, rules.empty(), early), rules.unfilled(before, now))
-    assert members(rules.timeline(now, live, late.received_at), late.received_at) == set()
-    assert members(rules.timeline(now, adopted, late.received_at), late.received_at) == {"it"}
-
-
-def test_what_was_added_up_is_not_added_again_for_a_memory_that_came_later() -> None:
-    when = {"aggregate": {"of": "A", "sum": "n", "is": {"eq": 2}}}
-    before = rules.compile({"it": {"name": "It", "when": when}})
-    now = rules.compile({"it": {"name": "It", "when": when, "stays": "1h"}})
-    event = replace(happened(0, START), properties={"n": 2})
-    live = rules.fold(now, rules.fold(before, rules.empty(), [event]), (), at=START + 5 * HOUR)
-    archived = rules.fold(now, rules.empty(), [event], at=START + 5 * HOUR)
-    adopted = rules.adopt(now, live, archived, rules.unfilled(before, now))
-    assert members(rules.timeline(now, adopted, adopted.instant + DAY), adopted.instant + DAY) == {"it"}
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "new", "wider"),
-    [
-        ({"when": {"did": "A", "within": "1h"}}, {"when": {"did": "A", "within": "1h"}}, 0, 0),
-        ({"when": {"did": "A", "within": "1h"}}, {"when": {"not": {"did": "A", "within": "10m"}}}, 0, 0),
-        ({"when": {"did": "A", "within": "10m"}}, {"when": {"did": "A", "within": "1h"}}, 0, 1),
-        ({"when": {"did": "A", "within": "1h"}}, {"when": {"did": "A"}}, 0, 1),
-        ({"when": {"did": "A"}}, {"when": {"did": "A", "count": {"ge": 2}}}, 0, 1),
-        ({"when": {"did": "A", "ago": ["2h", "10m"]}}, {"when": {"did": "A", "ago": ["2h", "30m"]}}, 0, 1),
-        ({"when": {"did": "A"}}, {"when": {"did": "A"}, "stays": "1h"}, 0, 1),
-        ({"when": {"did": "A"}}, {"when": {"did": "A", "where": {"k": "x"}}}, 1, 0),
-        ({"when": {"did": "A"}}, {"when": {"any": [{"did": "A"}, {"did": "B"}]}}, 1, 0),
-    ],
-)
-def test_what_definitions_ask_beyond_those_before_is_known(
-    before: dict[str, Any], now: dict[str, Any], new: int, wider: int
-) -> None:
-    lacking = rules.unfilled(*(rules.compile({"it": {"name": "It", **each}}) for each in (before, now)))
-    assert (len(lacking.new), len(lacking.wider)) == (new, wider)
-
-
-def test_what_a_state_remembers_of_a_definition_that_was_not_yet_filled_is_forgotten() -> None:
-    """
-    A     0 ...|cut
-    B     .....|... 10 h     without the A, `not A` would have held until now
-    """
-    new = {"it": {"name": "It", "when": {"not": {"did": "A"}}, "stays": "7d"}}
-    before, now = rules.compile({}), rules.compile(new)
-    early, late = happened(0, START), replace(happened(1, START + 10 * HOUR), name="B")
-    live = rules.fold(now, rules.fold(before, rules.empty(), [early]), [late], at=START + 20 * HOUR)
-    archived = rules.fold(now, rules.empty(), [early])
-    adopted = rules.adopt(now, live, archived, rules.unfilled(before, now))
-    assert is_member(new["it"], live, 20 * HOUR)
-    assert not is_member(new["it"], adopted, 20 * HOUR)
-
-
-@pytest.mark.parametrize("after", [MINUTE, 3 * DAY])
-def test_sums_of_before_and_after_the_cut_add_up(after: int) -> None:
-    old = {"old": {"name": "Old", "when": {"did": "B"}}}
-    new = {**old, "new": {"name": "New", "when": {"aggregate": {"of": "A", "sum": "n", "is": {"ge": 5}}}}}
-    before, now = rules.compile(old), rules.compile(new)
-    early = Event(message_id="a", name="A", occurred_at=START, received_at=START, properties={"n": 2})
-    late = Event(message_id="b", name="A", occurred_at=START + after, received_at=START + after, properties={"n": 3})
-    live = rules.fold(now, rules.fold(before, rules.empty(), [early]), [late])
-    state = rules.adopt(now, live, rules.fold(now, rules.empty(), [early]), rules.unfilled(before, now))
-    assert members(rules.timeline(now, live, late.received_at), late.received_at) == set()
-    assert members(rules.timeline(now, state, late.received_at), late.received_at) == {"new"}
-    assert told(state) == [("entered", late.received_at, "merge")]

@@ -12,7 +12,7 @@ from segue.domain.membership import Timeline
 from segue.domain.rules.bridge import Bridge, bridge
 from segue.domain.rules.explain import Explanation, explain, words
 from segue.domain.rules.fold import fold, timeline
-from segue.domain.rules.merge import Unfilled, adopt, merge, unfilled
+from segue.domain.rules.merge import merge
 from segue.domain.rules.program import Program, compile
 from segue.domain.rules.rebuild import Delivery, reaches, refolded, succeed
 from segue.domain.rules.replay import Replay
@@ -28,8 +28,6 @@ __all__ = [
     "Replay",
     "State",
     "Timeline",
-    "Unfilled",
-    "adopt",
     "bridge",
     "canonical",
     "compile",
@@ -47,6 +45,5 @@ __all__ = [
     "scores",
     "succeed",
     "timeline",
-    "unfilled",
     "words",
 ]

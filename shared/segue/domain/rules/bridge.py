@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from segue.domain.rules.evidence import content_key
+from segue.domain.rules.evidence import Evidence, content_key
+from segue.domain.rules.intervals import FOREVER
 from segue.domain.rules.measurements import Reading
-from segue.domain.rules.merge import unfilled
 from segue.domain.rules.program import CompiledSegment, Program
 
 
@@ -26,8 +26,7 @@ def bridge(before: Program, program: Program) -> Bridge | None:
     again.
     """
     alike = (program.lateness, program.max_age) == (before.lateness, before.max_age)
-    lacking = unfilled(before, program)
-    held = program.evidence.keys() - lacking.new - lacking.wider if alike else set[str]()
+    held = _measured_already(before, program) if alike else set[str]()
     waiting = _waiting(before, program, held)
     if alike and not waiting and held == program.evidence.keys():
         return None
@@ -52,6 +51,21 @@ def bridge(before: Program, program: Program) -> Bridge | None:
         computed=_readings(before.computed, program.computed, held),
     )
     return Bridge(bridged, frozenset(name for name in waiting if _is_changed(before, program, name)))
+
+
+def _measured_already(before: Program, program: Program) -> set[str]:
+    """The measurements of `program` of which states that `before` has folded hold all that it asks for."""
+    shared = program.evidence.keys() & before.evidence.keys()
+    return {key for key in shared if not _asks_for_more(before.evidence[key], program.evidence[key])}
+
+
+def _asks_for_more(old: Evidence, new: Evidence) -> bool:
+    return any(asked > had for had, asked in zip(_reach(old), _reach(new), strict=True))
+
+
+def _reach(evidence: Evidence) -> tuple[int, ...]:
+    far, most = (FOREVER if limit is None else limit for limit in (evidence.far, evidence.most))
+    return far, evidence.near, most, evidence.looked_back
 
 
 def _is_changed(before: Program, program: Program, name: str) -> bool:

@@ -1,25 +1,21 @@
-"""Merging: two states of one visitor become one, or a state takes over measurements that were folded elsewhere.
+"""Merging: two states of one visitor become one.
 
 Both are first carried on to the later one's instant and made to reach back to the same instant before it. What is
 known of the time before that one is each side's last true instant, of which the later is kept: only there, and only
 where both sides have something to remember, may a memory differ from that of one state that folded all the events.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from operator import itemgetter
 
 from msgspec.structs import replace
 
 from segue.domain.membership import Transition, covers
 from segue.domain.rules import decay, ring
-from segue.domain.rules import state as states
-from segue.domain.rules.evidence import Entry, Evidence
+from segue.domain.rules.evidence import Entry
 from segue.domain.rules.figures import joined_totals
 from segue.domain.rules.fold import Work
 from segue.domain.rules.foresight import freeze, freeze_at
-from segue.domain.rules.intervals import FOREVER
 from segue.domain.rules.knowledge import Knowledge
 from segue.domain.rules.program import Program
 from segue.domain.rules.state import State
@@ -38,7 +34,7 @@ def merge(program: Program, a: State, b: State) -> State:
     work, other = _carried_on(program, a, b)
     ours, theirs = work.known, other.known
     copies = ring.copies(ours.ids, theirs.ids)
-    _join(ours, theirs, ours.streams.keys() | theirs.streams.keys() | ours.totals.keys() | theirs.totals.keys(), copies)
+    _join(ours, theirs, copies)
     for memory, last in theirs.remembered.items():
         ours.remembered[memory] = max(last, ours.remembered.get(memory, last))
     for memory, since in theirs.standing.items():
@@ -53,82 +49,6 @@ def merge(program: Program, a: State, b: State) -> State:
     work.stale |= program.segments.keys()
     work.evaluate("merge")
     return work.done()
-
-
-@dataclass(frozen=True)
-class Unfilled:
-    """The measurements of which states hold nothing of before, and those of which they hold too little of it."""
-
-    new: frozenset[str]
-    wider: frozenset[str]
-
-
-def unfilled(before: Program, now: Program) -> Unfilled:
-    """What states that were folded under `before` lack of what the definitions of `now` measure."""
-    shared = now.evidence.keys() & before.evidence.keys()
-    return Unfilled(
-        new=frozenset(now.evidence.keys() - shared),
-        wider=frozenset(key for key in shared if _asks_for_more(before.evidence[key], now.evidence[key])),
-    )
-
-
-def _asks_for_more(old: Evidence, new: Evidence) -> bool:
-    return any(asked > had for had, asked in zip(_reach(old), _reach(new), strict=True))
-
-
-def _reach(evidence: Evidence) -> tuple[int, ...]:
-    far, most = (FOREVER if limit is None else limit for limit in (evidence.far, evidence.most))
-    return far, evidence.near, most, evidence.looked_back
-
-
-def adopt(program: Program, state: State, archived: State, lacking: Unfilled, *, delivery: str | None = None) -> State:
-    """The state with what it lacks joined from `archived`, which folded what the profile received up to a cut.
-
-    Of what is new the state counted only what was received after the cut: the two add up. Of what is wider it holds
-    some of the same: entries that are alike are the same event's.
-
-    Nothing else of `archived` counts, but that its profile may have existed before, and what it remembers of segments
-    that read these measurements: the state never saw all that these look at. That is exact if the state is not more
-    than `lateness` past the cut; otherwise as good as what the archive remembers. What was added up for good cannot be
-    looked back at: to a memory that came later it was always so.
-
-    `delivery` names this adoption: a state that holds it is returned as it is, so that nothing is adopted twice.
-    """
-    if delivery is not None and states.holds(state, delivery):
-        return state
-    work, other = _carried_on(program, state, archived)
-    ours, theirs = work.known, other.known
-    keys = lacking.new | lacking.wider
-    for key in lacking.wider:
-        theirs.streams[key] = _without_alike(theirs.streams.get(key, ()), ours.streams.get(key, ()))
-        theirs.totals.pop(key, None)
-        if program.evidence[key].keep == "sessions":  # the state has them all, for as long as they can change
-            theirs.streams.pop(key, None)
-    _join(ours, theirs, keys, [])
-    concerned = frozenset().union(*(program.dependents.get(key, frozenset()) for key in keys))
-    memories = {segment.memory for segment in program.order if segment.memory and segment.id in concerned}
-    for mine, adopted in ((ours.remembered, theirs.remembered), (ours.standing, theirs.standing)):
-        for memory in memories:
-            mine.pop(memory, None)
-        mine.update({memory: instant for memory, instant in adopted.items() if memory in memories})
-    work.stale |= concerned
-    work.evaluate("merge")
-    if delivery is not None:
-        ours.take_delivery(delivery)
-    return work.done()
-
-
-def _without_alike(entries: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
-    """The entries that the others do not have, each of the others standing for one."""
-    had = Counter((entry[1], _content(entry)) for entry in others)
-    left: list[Entry] = []
-    for entry in entries:
-        alike = entry[1], _content(entry)
-        if had[alike]:
-            had[alike] -= 1
-        else:
-            left.append(entry)
-    return left
 
 
 def _carried_on(program: Program, a: State, b: State) -> tuple[Work, Work]:
@@ -148,13 +68,13 @@ def _carried_on(program: Program, a: State, b: State) -> tuple[Work, Work]:
     return both
 
 
-def _join(ours: Knowledge, theirs: Knowledge, keys: Iterable[str], copies: Sequence[tuple[int, int]]) -> None:
-    """Add the other side's evidence of these measurements. `copies`: when messages that both have were received."""
+def _join(ours: Knowledge, theirs: Knowledge, copies: Sequence[tuple[int, int]]) -> None:
+    """Add the other side's evidence. `copies`: when messages that both have were received."""
     if theirs.known_from is not None and (ours.known_from is None or theirs.known_from < ours.known_from):
         ours.known_from = theirs.known_from
         ours.reborn = True
     sessions = {key for key, evidence in ours.program.evidence.items() if evidence.keep == "sessions"}
-    for key in keys:
+    for key in ours.streams.keys() | theirs.streams.keys() | ours.totals.keys() | theirs.totals.keys():
         mine, added = ours.streams.get(key, ()), theirs.streams.get(key, ())
         totals = [known.totals[key] for known in (ours, theirs) if key in known.totals]
         if copies and totals and (mine or key in ours.totals) and (added or key in theirs.totals):
