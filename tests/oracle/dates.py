@@ -5,7 +5,7 @@ from datetime import date
 from math import ceil, floor
 from typing import Any, Final
 
-from tests.oracle.calendar import DAY, begins, clock_changes, local
+from tests.oracle.calendar import DAY, begins, local, today
 from tests.oracle.traits import known_traits
 from tests.oracle.values import duration, instant, look_up
 from tests.oracle.view import Condition, View
@@ -32,8 +32,8 @@ DISTANCES: Final[Mapping[str, Callable[[int, int, int], bool]]] = {
 def is_anniversary(value: Any, zone: str, at: int) -> bool:
     """Whether it is the day and month of the date, in a later year than its own."""
     day = calendar_date(value, zone)
-    shown = local(at, zone).date()
-    return day is not None and day.year < shown.year and shown == in_year(day, shown.year)
+    now = today(at, zone)
+    return day is not None and day.year < now.year and now == in_year(day, now.year)
 
 
 def calendar_date(value: Any, zone: str) -> date | None:
@@ -72,7 +72,6 @@ def anniversaries(condition: Condition, value: Any, after: int, upto: int) -> It
     day = calendar_date(value, test["tz"]) if "anniversary" in test else None
     if day is None:
         return
-    for year in range(local(after, test["tz"]).year, local(upto, test["tz"]).year + 1):
-        for shown in (in_year(day, year) - DAY, in_year(day, year), in_year(day, year) + DAY):
-            turns = {begins(shown, test["tz"]), *clock_changes(shown, test["tz"])}
-            yield from (turn for turn in turns if after < turn <= upto)
+    for year in range(today(after, test["tz"]).year, today(upto, test["tz"]).year + 1):
+        turns = begins(in_year(day, year), test["tz"]), begins(in_year(day, year) + DAY, test["tz"])
+        yield from (turn for turn in turns if after < turn <= upto)
