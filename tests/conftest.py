@@ -1,4 +1,4 @@
-"""What every test may rely on: a Hypothesis profile, and the Google emulators or a clear reason."""
+"""What every test may rely on: a Hypothesis profile, and a browser and the Google emulators or a clear reason."""
 
 import os
 
@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from emulator.google_emulators import missing
+from tests.browser import browser, page, visitor
 from tests.emulators import emulators, project
 
-__all__ = ["emulators", "project"]
+__all__ = ["browser", "emulators", "page", "project", "visitor"]
 
 # A shared or slow machine must not decide whether a fact holds: no deadlines, no complaint about slow generation.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
