@@ -50,6 +50,25 @@ def test_a_pages_category_is_a_property_too() -> None:
     assert reading(call).event.properties == {"category": "Docs"}
 
 
+def test_a_screen_call_is_screen_viewed() -> None:
+    event = reading({"type": "screen", "name": "Home", "anonymousId": "a-1", "properties": {"a": 1}}).event
+    assert (event.name, event.properties) == ("Screen Viewed", {"a": 1, "name": "Home"})
+
+
+@pytest.mark.parametrize("group_id", ["g-1", " g-1", 7])
+def test_a_group_call_is_grouped_and_sets_the_trait_group(group_id: Any) -> None:
+    event = reading(track(type="group", groupId=group_id, traits={"plan": "gold", "id": "other"})).event
+    said = str(group_id)
+    assert (event.name, event.properties) == ("Grouped", {"group_id": said})
+    assert event.traits == {"group": {"plan": "gold", "id": said}}
+
+
+def test_an_alias_call_is_aliased_and_names_the_previous_id() -> None:
+    found = reading(track(type="alias", userId="u", previousId="a-0"))
+    assert (str(found.profile), found.event.name) == ("user_id:u", "Aliased")
+    assert (found.event.properties, found.event.traits) == ({"previous_id": "a-0"}, {})
+
+
 @pytest.mark.parametrize("name", [..., None, ""])
 def test_a_page_without_a_name_keeps_the_one_in_its_properties(name: Any) -> None:
     call = track(type="page", event=..., name=name, properties={"name": "Home"})
@@ -229,7 +248,9 @@ def test_names_of_events_are_in_nfc() -> None:
     [
         (1, "^expected an object$"),
         ({}, "^expected a type, found none$"),
-        (track(type="screen"), "^expected the type track, identify or page, found another$"),
+        (track(type="purchase"), "^expected the type track, identify, page, screen, group or alias, found another$"),
+        (track(type="group"), "^groupId: expected an id, found none that can be one$"),
+        (track(type="alias", previousId="undefined"), "^previousId: expected an id, found none that can be one$"),
         (track(event=...), "^event: expected a value, found nothing$"),
         (track(event=7), "^event: expected text$"),
         (track(properties=[]), "^properties: expected an object$"),

@@ -221,6 +221,8 @@ NAMES = (
 
 NO_IDS: tuple[Any, ...] = (True, False, [], {}, ["a"])
 
+NO_GROUPS: tuple[Any, ...] = (..., None, "", "undefined", True, {}, "i" * 257)
+
 IDS = (
     Case("52 no id", 400, whole(call(anonymousId=...))),
     *(Case(f"52 the id {id_!r}", 400, whole(call(anonymousId=id_, userId=id_))) for id_ in ("", " ", "\t\n", None)),
@@ -251,7 +253,10 @@ IDS = (
     Case("56 an id of 1,501 bytes", 400, whole(call(anonymousId="i" * 1_501))),
     Case("56 a message id of 100 characters", 200, whole(call(messageId="m" * 100))),
     Case("56 a message id of 101 characters", 400, whole(call(messageId="m" * 101))),
-    Case("60 alias", 404, whole(call(previousId="visitor-2")), path="/v1/alias"),
+    *(Case(f"53 the group {id_!r}", 400, whole(call(groupId=id_)), path="/v1/group") for id_ in NO_GROUPS),
+    *(Case(f"53 the previous id {id_!r}", 400, whole(call(previousId=id_)), path="/v1/alias") for id_ in NO_GROUPS),
+    Case("60 another visitor's id as the previous one", 200, whole(call(previousId="visitor-2")), path="/v1/alias"),
+    Case("61 an alias of oneself", 200, whole(call(previousId="visitor-1")), path="/v1/alias"),
 )
 
 TIMESTAMPS: tuple[Any, ...] = (

@@ -62,10 +62,14 @@ async def test_an_accepted_call_is_published_once_and_answered_with_success(runn
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("/v1/track", "Bought"), ("/v1/page", "Page Viewed"), ("/v1/identify", "Identified")]
+    ("path", "name"),
+    [
+        *(("/v1/track", "Bought"), ("/v1/page", "Page Viewed"), ("/v1/screen", "Screen Viewed")),
+        *(("/v1/identify", "Identified"), ("/v1/group", "Grouped"), ("/v1/alias", "Aliased")),
+    ],
 )
 async def test_the_address_says_what_a_call_is_whatever_the_call_says(running: Ingest, path: str, name: str) -> None:
-    await running.post(path, track(type="alias", event="Bought"))
+    await running.post(path, track(type="other", event="Bought", groupId="g", previousId="p"))
     ((event,),) = [received.events for received in await running.published()]
     assert event.name == name
 

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from typing import get_args
 
 import msgspec
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.ingest.body import LARGEST_BODY, inflated
 from functions.ingest.ingest import Accepted, Address, ingest
-from segue.domain.call import LARGEST_EVENT, Reception
+from segue.domain.call import LARGEST_EVENT, CallType, Reception
 from segue.domain.errors import Rejected
 from segue.domain.message import EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, EventsRefused
 from segue.domain.profile import profile_key
@@ -33,7 +34,7 @@ SEEDS = [
     for case in CASES
     if case.status == 200 and case.name not in LARGE and not case.name.startswith("07")
 ]
-ADDRESSES: list[Address] = ["track", "identify", "page", "batch"]
+ADDRESSES: list[Address] = [*get_args(CallType), "batch"]
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=20),
@@ -43,7 +44,7 @@ json_values = st.recursive(
 fields = st.sampled_from(
     [
         *("type", "event", "name", "messageId", "userId", "anonymousId", "timestamp", "originalTimestamp", "sentAt"),
-        *("properties", "traits", "context", "batch", "position", "total_length", "progress"),
+        *("properties", "traits", "context", "groupId", "previousId", "batch", "position", "total_length", "progress"),
     ]
 )
 

@@ -1,4 +1,4 @@
-"""Segment's tracking calls, `track`, `identify` and `page`, read into events: all that is known of that API is here."""
+"""Segment's tracking calls read into events: all that is known of that API is here."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from segue.domain.errors import Invalid
-from segue.domain.event import Event, Json
+from segue.domain.event import GROUP, Event, Json
 from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
 from segue.domain.profile import ProfileRef
 from segue.domain.time import DAY, event_instant, occurred_at
@@ -33,13 +33,16 @@ VIDEO_EVENTS = frozenset(
 )
 """The event names of Segment's video specification."""
 
+VIEWS: Mapping[str, str] = {"page": "Page Viewed", "screen": "Screen Viewed"}
+"""The event's name, by the type of the call."""
+
 NOT_THE_EVENT = frozenset(["messageId", "sentAt", "writeKey"])
 """Fields that may differ when a client sends the same event again; an id that we derive leaves them out."""
 
 Warning: TypeAlias = Literal["illegal_id", "message_id_derived", "timestamp_unusable", "timestamp_in_the_future"]
 """What was not as it should be in an event that was accepted all the same."""
 
-CallType: TypeAlias = Literal["track", "identify", "page"]
+CallType: TypeAlias = Literal["track", "identify", "page", "screen", "group", "alias"]
 
 
 class _Model(BaseModel):
@@ -57,7 +60,7 @@ class Envelope(_Model):
 
 
 class _Call(_Model):
-    """What the three calls share. Ids and instants may be anything here; they have rules of their own below."""
+    """What the calls share. Ids and instants may be anything here; they have rules of their own below."""
 
     message_id: Any = None
     user_id: Any = None
@@ -76,10 +79,10 @@ class Track(_Call):
     properties: dict[str, Any] | None = None
 
 
-class Page(_Call):
-    """A page was viewed; its name and its category, if it has them, become properties."""
+class Viewed(_Call):
+    """A page, or a screen of an app, was viewed; its name and its category, if it has them, become properties."""
 
-    type: Literal["page"]
+    type: Literal["page", "screen"]
     name: Annotated[str, Field(max_length=256)] | None = None
     category: Annotated[str, Field(max_length=256)] | None = None
     properties: dict[str, Any] | None = None
@@ -92,9 +95,24 @@ class Identify(_Call):
     traits: dict[str, Any] | None = None
 
 
-_call: TypeAdapter[Track | Page | Identify] = TypeAdapter(
-    Annotated[Track | Page | Identify, Field(discriminator="type")]
-)
+class Group(_Call):
+    """The visitor belongs to a group, such as a company, with traits of its own."""
+
+    type: Literal["group"]
+    group_id: Any = None
+    traits: dict[str, Any] | None = None
+
+
+class Alias(_Call):
+    """The visitor was known by another id before."""
+
+    type: Literal["alias"]
+    previous_id: Any = None
+
+
+Call: TypeAlias = Track | Viewed | Identify | Group | Alias
+
+_call: TypeAdapter[Call] = TypeAdapter(Annotated[Call, Field(discriminator="type")])
 _envelope = TypeAdapter(Envelope)
 
 
@@ -164,18 +182,31 @@ def read(call: Json, reception: Reception) -> Reading:
     return Reading(profile=profile, event=event, warnings=tuple(warnings))
 
 
-def _said(call: Track | Page | Identify, context: Mapping[str, Json]) -> tuple[str, dict[str, Json], dict[str, Json]]:
-    """The event's name, properties and traits."""
+def _said(call: Call, context: Mapping[str, Json]) -> tuple[str, dict[str, Json], dict[str, Json]]:
+    """The event's name, properties and traits. Raises Invalid if an id that the call is about is none."""
     match call:
         case Track(event=event, properties=properties):
             name = normal(event)
             return name, with_progress(name, properties or {}), {}
-        case Page(name=name, category=category, properties=properties):
+        case Viewed(type=type_, name=name, category=category, properties=properties):
             called = {"name": name, "category": category}
-            return "Page Viewed", (properties or {}) | {what: normal(text) for what, text in called.items() if text}, {}
+            named = {what: normal(text) for what, text in called.items() if text}
+            return VIEWS[type_], (properties or {}) | named, {}
         case Identify(traits=traits):
             of_context = context.get("traits")
             return "Identified", {}, (of_context if isinstance(of_context, dict) else {}) | (traits or {})
+        case Group(group_id=given, traits=traits):
+            group_id = _required(given, "groupId")
+            return "Grouped", {"group_id": group_id}, {GROUP: (traits or {}) | {"id": group_id}}
+        case Alias(previous_id=given):
+            return "Aliased", {"previous_id": _required(given, "previousId")}, {}
+
+
+def _required(value: Json, path: str) -> str:
+    found = identifier(value, path)
+    if found is None or is_illegal(found):
+        raise Invalid("expected an id, found none that can be one", path)
+    return found
 
 
 def with_progress(name: str, properties: dict[str, Json]) -> dict[str, Json]:
@@ -237,7 +268,7 @@ def _as_sent(instant: Json) -> str | None:
 _EXPECTED = {
     "missing": "expected a value, found nothing",
     "union_tag_not_found": "expected a type, found none",
-    "union_tag_invalid": "expected the type track, identify or page, found another",
+    "union_tag_invalid": "expected the type track, identify, page, screen, group or alias, found another",
     "model_attributes_type": "expected an object",
     "string_type": "expected text",
     "dict_type": "expected an object",

@@ -7,16 +7,22 @@ import msgspec
 Json: TypeAlias = Any
 """A JSON value as decoded: None, bool, int, float, str, list or dict with text keys."""
 
+GROUP = "group"
+"""The trait that a `group` call sets: the group's traits and its `id`."""
+
+TRAIT_EVENTS = ("Identified", "Grouped")
+"""The names of the events that set traits."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something a visitor did.
 
-    `name` is the event's name as conditions use it: a `track` call's own name, `Page Viewed` for a `page` call,
-    `Identified` for an `identify` call. `occurred_at` (corrected for the client's clock) and `received_at` (our clock)
-    are UTC in epoch milliseconds, and `occurred_at <= received_at`. `traits` are the traits an `identify` call sets
-    (null removes one); every other event has none. The ids are those that the call carried, a user id only
-    where it is believed. `timestamp`
-    and `sent_at` keep the originals as the client sent them.
+    `name` is the event's name as conditions use it: a `track` call's own name, or what another call is known by:
+    `Page Viewed`, `Screen Viewed`, `Identified`, `Grouped`, `Aliased`. `occurred_at` (corrected for the client's clock)
+    and `received_at` (our clock) are UTC in epoch milliseconds, and `occurred_at <= received_at`. `traits` are the
+    traits an `identify` call sets (null removes one) and the one of a `group` call; every other event has none. The ids
+    are those that the call carried, a user id only where it is believed. `timestamp` and `sent_at` keep the originals
+    as the client sent them.
     """
 
     message_id: str

@@ -10,6 +10,7 @@ from sqlglot import exp
 from segue.domain.batch.dialects import call, literal
 from segue.domain.batch.matching import LARGEST_EXACT, Beyond, figure_test, json_path, test
 from segue.domain.batch.script import HISTORY, KNOWN, Script
+from segue.domain.event import TRAIT_EVENTS
 from segue.domain.rules.definition import KINDS
 from segue.domain.rules.evidence import CalendarWindow, Window
 from segue.domain.rules.intervals import FOREVER
@@ -330,7 +331,7 @@ def _trait(writer: Writer, leaf: TraitIs) -> str:
     if name in writer.computed:
         raise Beyond(f"the computed trait {name}")
     named, value = writer.column("traits", name, "*"), writer.column("traits", leaf.trait, "*")
-    writer.names.add("Identified")
+    writer.names.update(TRAIT_EVENTS)
     there = exp.not_(exp.Is(this=named, expression=exp.null()))
     writer.note_odd(there, value, exp.or_(call("is_array", value), _vast(value)))
     holds = test(leaf.is_, exp.column("value")).sql("duckdb")

@@ -15,6 +15,7 @@ from segue.domain.batch.conditions import Writer
 from segue.domain.batch.dialects import call, literal
 from segue.domain.batch.matching import Beyond, json_path
 from segue.domain.batch.script import KNOWN
+from segue.domain.event import TRAIT_EVENTS
 from segue.domain.rules import definition as language
 from segue.domain.rules.program import Program
 
@@ -69,7 +70,7 @@ def rows_for(program: Program) -> str:
     rows = f"SELECT history.* FROM history JOIN {KNOWN} USING (profile)"
     if program.by_event["*"]:
         return rows
-    names = sorted({*program.by_event, *(["Identified"] if program.by_trait else [])} - {"*"})
+    names = sorted({*program.by_event, *(TRAIT_EVENTS if program.by_trait else ())} - {"*"})
     return f"{rows} WHERE history.received_at = {KNOWN}.since OR {_named(names)}"
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from segue.domain.errors import NotFound
-from segue.domain.event import Event, Json
+from segue.domain.event import GROUP, Event, Json
 from segue.domain.membership import Interval, covers
 from segue.domain.rules.evidence import Entry, Evidence
 from segue.domain.rules.finding import Finding
@@ -180,7 +180,7 @@ class _Parts:
         return tuple(sorted(dict.fromkeys(named), key=lambda each: each.at)[-MOST_NAMED:])
 
     def _named(self, evidence: Evidence, entries: Sequence[Entry]) -> Iterator[Counted]:
-        name = "Identified" if evidence.trait is not None else evidence.event
+        name = evidence.event if evidence.trait is None else "Grouped" if evidence.trait == GROUP else "Identified"
         messages = self._messages_of(evidence)
         for entry in entries:
             at_hand = messages.get(_content(entry))
