@@ -10,6 +10,8 @@ from emulator.membership_log import Line
 from emulator.recording import Call
 from segue.domain import call as tracking
 from segue.domain import rules
+from segue.domain.catalog import Consent
+from segue.domain.consent import consented
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
 from segue.domain.profile import ProfileRef
@@ -17,12 +19,17 @@ from segue.domain.time import event_instant
 
 Histories = Mapping[ProfileRef, Sequence[Event]]
 
+EVERYTHING = Consent()
+"""Nothing needs consent."""
 
-def histories(calls: Iterable[Call], now: int, max_age: int, refused: Counter[str]) -> Histories:
+
+def histories(
+    calls: Iterable[Call], now: int, max_age: int, refused: Counter[str], consent: Consent = EVERYTHING
+) -> Histories:
     """Each profile's events, in the order of the log; why calls were refused is counted.
 
     A call with `receivedAt` was received then, from a client with a clock of its own; any other when it happened, as an
-    import does. User ids are believed. `now`: nothing happened later.
+    import does. User ids are believed. `now`: nothing happened later. What `consent` withholds is left out.
     """
     found: defaultdict[ProfileRef, list[Event]] = defaultdict(list)
     for call in calls:
@@ -39,7 +46,8 @@ def histories(calls: Iterable[Call], now: int, max_age: int, refused: Counter[st
         except Invalid as error:
             refused[str(error)] += 1
         else:
-            found[reading.profile].append(reading.event)
+            kept, _ = consented([reading], consent, gpc=False)
+            found[reading.profile] += (each.event for each in kept)
     return found
 
 

@@ -7,24 +7,33 @@ import msgspec
 
 from segue.domain import rules
 from segue.domain.document import FAILED_EVENTS, PROFILES, STATES, StateDocument, decode_profile, decode_state
-from segue.domain.message import EVENTS, EVENTS_REFUSED, MEMBERSHIPS, FailedMessage, MembershipChanged
+from segue.domain.message import (
+    EVENTS,
+    EVENTS_REFUSED,
+    EVENTS_WITHHELD,
+    MEMBERSHIPS,
+    EventsWithheld,
+    FailedMessage,
+    MembershipChanged,
+)
 from segue.ports import Message, Ports
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events were published, and what became of them."""
+    """How many events were published, and what became of them. `consent`: the visitor's was missing."""
 
     published: int
     folded: int
     duplicate: int
     late: int
+    consent: int
     refused: int
     failed: int
 
     @property
     def open(self) -> int:
         """How many events are still on their way; below 0 while the archive is behind."""
-        return self.published - self.folded - self.duplicate - self.late - self.refused - self.failed
+        return self.published - self.folded - self.duplicate - self.late - self.consent - self.refused - self.failed
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +58,8 @@ async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger
     async for message in ports.archive.read(EVENTS):
         events = _events(message)
         published += events
+        if message.type == EVENTS_WITHHELD:
+            recorded[msgspec.json.decode(message.data, type=EventsWithheld).reason] += events
         if message.id in given_up:
             recorded["refused" if message.type == EVENTS_REFUSED else "failed"] += events
     counts = Counter[str]()
@@ -59,6 +70,7 @@ async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger
         folded=counts["folded"],
         duplicate=counts["duplicate"],
         late=counts["late"],
+        consent=recorded["consent"],
         refused=recorded["refused"],
         failed=recorded["failed"],
     )
@@ -87,15 +99,16 @@ def _profile(key: str, document: StateDocument) -> Profile:
 
 
 class _Events(msgspec.Struct):
-    """Of EventsReceived and EventsRefused, how many there are."""
+    """Of EventsReceived, EventsRefused and EventsWithheld, how many there are."""
 
     events: list[msgspec.Raw] = []
     refused: list[msgspec.Raw] = []
+    count: int = 0
 
 
 def _events(message: Message) -> int:
     found = msgspec.json.decode(message.data, type=_Events)
-    return len(found.events) + len(found.refused)
+    return len(found.events) + len(found.refused) + found.count
 
 
 async def _failed(ports: Ports) -> AsyncIterator[FailedMessage]:

@@ -72,7 +72,13 @@ def fold(file: Path, catalog_folder: Path, format_name: str | None, until: int |
     definitions = compiled(PublishedCatalog(0, catalog.load(catalog_folder)))
     dirt, refused = Dirt(), Counter[str]()
     with reading(file, format_name, dirt) as calls:
-        found = histories(calls, time.time_ns() // 1_000_000, definitions.catalog.settings.max_age, refused)
+        found = histories(
+            calls,
+            time.time_ns() // 1_000_000,
+            definitions.catalog.settings.max_age,
+            refused,
+            definitions.catalog.consent,
+        )
     folded = fold_histories(definitions.program, found, until)
     sys.stdout.buffer.writelines(membership_log.encoded(folded.log))
     sys.stdout.buffer.flush()

@@ -125,7 +125,7 @@ async def _over(
     elif log is not None:
         dirt, refused = Dirt(), Counter[str]()
         with reading(log, format_name, dirt) as calls:
-            found = histories(calls, now, definitions.catalog.settings.max_age, refused)
+            found = histories(calls, now, definitions.catalog.settings.max_age, refused, definitions.catalog.consent)
         events = [(str(profile), event) for profile, together in found.items() for event in together]
         if not events:
             raise NotFound(f"{log}: expected events, found none that could be read")

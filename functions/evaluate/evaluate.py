@@ -24,12 +24,14 @@ from segue.domain.message import (
     EVENTS,
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
+    EVENTS_WITHHELD,
     MEMBERSHIP_CHANGED,
     MEMBERSHIPS,
     PROFILE_DUE,
     PROFILES_BEHIND,
     EventsReceived,
     EventsRefused,
+    EventsWithheld,
     MembershipChanged,
     ProfileDue,
     ProfilesBehind,
@@ -37,11 +39,12 @@ from segue.domain.message import (
 from segue.domain.profile import shard_of
 from segue.ports import ABSENT, Document, Message, Ports, Write
 
-Body: TypeAlias = EventsReceived | EventsRefused | ProfileDue | ProfilesBehind
+Body: TypeAlias = EventsReceived | EventsRefused | EventsWithheld | ProfileDue | ProfilesBehind
 
 KINDS: Mapping[str, type[Body]] = {
     EVENTS_RECEIVED: EventsReceived,
     EVENTS_REFUSED: EventsRefused,
+    EVENTS_WITHHELD: EventsWithheld,
     PROFILE_DUE: ProfileDue,
     PROFILES_BEHIND: ProfilesBehind,
 }
@@ -71,6 +74,8 @@ class Evaluator:
                 await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
             case ProfilesBehind() as behind:
                 await self._bring_up(message, behind)
+            case EventsWithheld():
+                return  # there is nothing of them to fold
             case EventsRefused() as refused:
                 await failures.record(self._ports, "ingest", EVENTS, message, _reason(refused))
 

@@ -7,9 +7,18 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from segue.domain.call import CallType, Reading, Reception, Warning, envelope, read
+from segue.domain.consent import consented
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Event, Json
-from segue.domain.message import EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, EventsRefused, RefusedEvent
+from segue.domain.message import (
+    EVENTS_RECEIVED,
+    EVENTS_REFUSED,
+    EVENTS_WITHHELD,
+    EventsReceived,
+    EventsRefused,
+    EventsWithheld,
+    RefusedEvent,
+)
 from segue.domain.profile import ProfileRef
 from segue.ports import Message
 
@@ -31,6 +40,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     events: int
     refused: int
+    withheld: int
     warnings: Mapping[Warning, int]
 
 
@@ -41,13 +51,17 @@ def ingest(
     key_of: Callable[[ProfileRef], str],
     new_id: Callable[[], str],
 ) -> Accepted:
-    """The messages that a request's body leads to: one a profile, and one for the calls that were refused.
+    """The messages that a request's body leads to: one a profile, one for the calls that were refused, and one that
+    counts those for which there is no consent.
 
     Raises Invalid if not one call can be an event, TooLarge if the calls of a batch come to too much.
     """
     calls, reception = _opened(body, address, reception)
     readings, refused = _read(calls, reception)
-    data = [(EVENTS_RECEIVED, each) for each in _received(readings, reception, key_of)]
+    kept, withheld = consented(readings, reception.consent, reception.gpc)
+    data = [(EVENTS_RECEIVED, each) for each in _received(kept, reception, key_of)]
+    if withheld:
+        data.append((EVENTS_WITHHELD, _withheld(withheld, reception)))
     if refused:
         told = EventsRefused(source=reception.source, received_at=reception.received_at, refused=tuple(refused))
         data.append((EVENTS_REFUSED, msgspec.json.encode(told)))
@@ -58,6 +72,7 @@ def ingest(
         ),
         events=len(readings),
         refused=len(refused),
+        withheld=withheld,
         warnings=Counter(warning for reading in readings for warning in reading.warnings),
     )
 
@@ -103,6 +118,11 @@ def _received(
             imported=reception.imported,
         )
         yield from _in_messages(received)
+
+
+def _withheld(count: int, reception: Reception) -> bytes:
+    told = EventsWithheld(source=reception.source, received_at=reception.received_at, count=count, reason="consent")
+    return msgspec.json.encode(told)
 
 
 def _in_messages(received: EventsReceived) -> Iterator[bytes]:

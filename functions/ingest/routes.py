@@ -83,6 +83,8 @@ class Endpoint:
             received_at=now,
             max_age=catalog.settings.max_age,
             sent_at=request.headers.get("sentat"),
+            consent=catalog.consent,
+            gpc=request.headers.get("sec-gpc") == "1",
         )
         return await self._published(ingest(body, address, reception, self._key_of, self._new_id), id_)
 
@@ -91,7 +93,12 @@ class Endpoint:
         body, catalog, now = await self._received(request)
         id_ = _owner(catalog, request)
         reception = Reception(
-            source=id_, trusted=True, imported=True, received_at=now, max_age=catalog.settings.max_age
+            source=id_,
+            trusted=True,
+            imported=True,
+            received_at=now,
+            max_age=catalog.settings.max_age,
+            consent=catalog.consent,
         )
         return await self._published(ingest(body, "import", reception, self._key_of, self._new_id), id_)
 
@@ -106,6 +113,8 @@ class Endpoint:
         await self._platform.ports.bus.publish(EVENTS, accepted.messages)
         if accepted.refused:
             telemetry.note("events_refused", "WARNING", source=source, count=accepted.refused)
+        if accepted.withheld:
+            telemetry.note("events_withheld", source=source, count=accepted.withheld)
         for warning, count in accepted.warnings.items():
             telemetry.note("event_warning", "DEBUG", source=source, type=warning, count=count)
         return SUCCESS

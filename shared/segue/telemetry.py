@@ -16,6 +16,7 @@ import msgspec
 EventName: TypeAlias = Literal[
     "request_failed",
     "events_refused",
+    "events_withheld",
     "event_warning",
     "message_acknowledged",
     "message_not_acknowledged",

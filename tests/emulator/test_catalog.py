@@ -161,6 +161,7 @@ def test_schema_prints_a_json_schema() -> None:
         "slots",
         "destinations",
         "lists",
+        "consent",
         "settings",
     }
 

@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from segue.domain.catalog import Consent
 from segue.domain.errors import Invalid
 from segue.domain.event import GROUP, Event, Json
 from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
@@ -120,7 +121,8 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     """How calls arrived: from which source, when, and what holds where a call itself says nothing.
 
     `trusted`: the user ids are believed. `imported`: the calls are a log, and each counts as received when it happened.
-    `max_age` is the catalogue's. `context` and `sent_at` are the envelope's.
+    `max_age` and `consent` are the catalogue's. `context` and `sent_at` are the envelope's. `gpc`: the browser said
+    `Sec-GPC: 1`.
     """
 
     source: str
@@ -130,6 +132,8 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     max_age: int
     context: dict[str, Json] = {}
     sent_at: Json = None
+    consent: Consent = Consent()
+    gpc: bool = False
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

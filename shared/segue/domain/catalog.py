@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -185,6 +185,48 @@ class StaticList(Part):
     """Each as `user_id:42` or `anonymous_id:x`."""
 
 
+ConsentMode: TypeAlias = Literal[
+    "ad_storage",
+    "analytics_storage",
+    "ad_user_data",
+    "ad_personalization",
+    "functionality_storage",
+    "personalization_storage",
+    "security_storage",
+]
+"""The signals of Google's Consent Mode, version 2."""
+
+
+class Purpose(Part):
+    """What data may be used for, and what the consent signals of other systems say of it.
+
+    Where several categories, ids, signals or numbers are named, all of them have to be granted. A category or an id by
+    the purpose's own name speaks for it by itself.
+    """
+
+    description: Text | None = None
+    """For people."""
+    categories: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Segment's `categoryPreferences`."""
+    consent_ids: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """RudderStack's `consentManagement`."""
+    consent_mode: Annotated[tuple[ConsentMode, ...], Field(strict=False)] = ()
+    """Google's Consent Mode, as `context.consent.consentMode`."""
+    tcf: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], Field(strict=False)] = ()
+    """IAB TCF purposes by number, as `context.consent.tcf`, the object that `__tcfapi` hands over."""
+    gpc: bool = False
+    """A browser that says `Sec-GPC: 1` refuses it."""
+
+
+class Consent(Part):
+    """The purposes that visitors consent to, and what is not done without."""
+
+    purposes: dict[Name, Purpose] = {}
+    """What data is used for."""
+    collect: Name | None = None
+    """The purpose without which nothing a visitor does is stored; an event that says nothing of it is."""
+
+
 class Settings(Part):
     """What holds for the whole catalogue."""
 
@@ -223,6 +265,8 @@ class Catalog(Part):
     """Who is told when somebody enters or leaves a segment."""
     lists: dict[Id, StaticList] = {}
     """Visitors by name, for the condition `list`."""
+    consent: Consent = Consent()
+    """The purposes that visitors consent to."""
     settings: Settings = Settings()
     """What holds for the whole catalogue."""
 
@@ -296,7 +340,12 @@ def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
         catalog = Catalog.model_validate(documents)
     except ValidationError as error:
         return [_problem(detail) for detail in error.errors(include_url=False)]
-    return [*_unknown_segments(catalog), *_repeated_names(catalog), *_shared_keys(catalog)]
+    return [
+        *_unknown_segments(catalog),
+        *_unknown_purposes(catalog),
+        *_repeated_names(catalog),
+        *_shared_keys(catalog),
+    ]
 
 
 def written(path: Iterable[str | int]) -> str:
@@ -350,6 +399,26 @@ def _unknown_segments(catalog: Catalog) -> Iterator[Problem]:
     for path, segment in named:
         if segment not in catalog.segments:
             yield Problem(written(path), f"expected a segment of this catalogue, found {segment!r}")
+
+
+def _unknown_purposes(catalog: Catalog) -> Iterator[Problem]:
+    """Where purposes are declared, others are misspelt."""
+    named = [
+        (("consent", "collect"), catalog.consent.collect),
+        *((("settings", "granted_unsaid", index), name) for index, name in enumerate(catalog.settings.granted_unsaid)),
+        *(
+            (("segments", id_, "purposes", index), name)
+            for id_, segment in catalog.segments.items()
+            for index, name in enumerate(_listed(segment.get("purposes")))
+        ),
+    ]
+    for path, name in named:
+        if name is not None and catalog.consent != Consent() and name not in catalog.consent.purposes:
+            yield Problem(written(path), f"expected a purpose of consent.purposes, found {_shown(name)}")
+
+
+def _listed(value: Json) -> Sequence[Json]:
+    return value if isinstance(value, list) else ()
 
 
 def _repeated_names(catalog: Catalog) -> Iterator[Problem]:

@@ -4,6 +4,7 @@
 | --- | --- | --- | --- | --- |
 | events | segue.events.received | EventsReceived | ingest | evaluate, archive |
 | events | segue.events.refused | EventsRefused | ingest | evaluate, archive |
+| events | segue.events.withheld | EventsWithheld | ingest | evaluate, archive |
 | events | segue.profile.due | ProfileDue | tick | evaluate |
 | sweeps | segue.profiles.behind | ProfilesBehind | tick | evaluate |
 | ticks | segue.tick | Tick | the scheduler | tick |
@@ -23,6 +24,7 @@ EVENTS, TICKS, MEMBERSHIPS, SWEEPS = "events", "ticks", "memberships", "sweeps"
 
 EVENTS_RECEIVED = "segue.events.received"
 EVENTS_REFUSED = "segue.events.refused"
+EVENTS_WITHHELD = "segue.events.withheld"
 PROFILE_DUE = "segue.profile.due"
 PROFILES_BEHIND = "segue.profiles.behind"
 TICK = "segue.tick"
@@ -56,6 +58,15 @@ class EventsRefused(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     received_at: int
     refused: tuple[RefusedEvent, ...]
+
+
+class EventsWithheld(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events of a request were accepted and not kept, and why: not what they said, nor whose they were."""
+
+    source: str
+    received_at: int
+    count: int
+    reason: Literal["consent"]
 
 
 class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
