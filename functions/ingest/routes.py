@@ -3,25 +3,26 @@
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, IPv6Network
-from typing import get_args
+from typing import TypeAlias, get_args
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.ingest.body import read_body
 from functions.ingest.ingest import Accepted, Address, ingest
+from functions.ingest.sdks import rudderstack_source, segment_settings
 from segue import entrypoint, telemetry
 from segue.catalogs import Catalogs
 from segue.domain.call import CallType, Reception
 from segue.domain.catalog import Catalog, Source
 from segue.domain.credential import basic_user, bearer_token
-from segue.domain.errors import SegueError, Unauthorized
+from segue.domain.errors import NotFound, SegueError, Unauthorized
 from segue.domain.event import Json
 from segue.domain.message import EVENTS
 from segue.domain.profile import profile_key
@@ -33,8 +34,19 @@ LONGEST_QUERY = 8_192
 PREFLIGHT_KEPT_S = 7_200
 """How long a browser may remember a preflight's answer: as long as Chromium does at most."""
 
-READABLE_HEADERS = ("ETag", "Retry-After")
+READABLE_HEADERS = ("ETag", "Retry-After", "X-RateLimit-Reset")
 """What a browser's SDK may see of an answer, besides what any page may."""
+
+ADDRESSES: Mapping[str, Address] = {
+    **{call: call for call in get_args(CallType)},
+    **{call[0]: call for call in get_args(CallType)},
+    "batch": "batch",
+    "b": "batch",
+}
+"""What follows `/v1/`: the name of a call, or its first letter, as analytics.js has it."""
+
+WriteKey: TypeAlias = Callable[[Request, Mapping[str, Json]], str]
+"""Finds the write key in a request and its body; empty if there is none."""
 
 SUCCESS = Response(b'{"success":true}', media_type="application/json")
 
@@ -46,11 +58,17 @@ CACHING = b"no-store"
 def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGIApp:
     """The app for this platform; `new_id` gives each message its id."""
     endpoint = Endpoint(platform, new_id)
-    calls: tuple[Address, ...] = (*get_args(CallType), "batch")
     return Starlette(
         routes=[
-            *(Route(f"/v1/{call}", partial(endpoint.collect, call), methods=["POST"]) for call in calls),
+            *(
+                Route(f"/v1/{name}", partial(endpoint.collect, address, _key_of_call), methods=["POST"])
+                for name, address in ADDRESSES.items()
+            ),
+            Route("/beacon/v1/batch", partial(endpoint.collect, "batch", _key_in_address), methods=["POST"]),
             Route("/v1/import", endpoint.import_, methods=["POST"]),
+            *(Route(path, endpoint.metrics, methods=["POST"]) for path in ("/v1/m", "/rsaMetrics")),
+            Route("/v1/projects/{write_key}/settings", endpoint.settings, methods=["GET"]),
+            *(Route(path, endpoint.source_config, methods=["GET"]) for path in ("/sourceConfig", "/sourceConfig/")),
         ],
         middleware=[Middleware(Answers, catalogs=platform.catalogs), Middleware(entrypoint.BugsAnswered)],
         exception_handlers=entrypoint.exception_handlers,
@@ -66,10 +84,10 @@ class Endpoint:
         self._key_of = partial(profile_key, platform.settings.profile_secret)
         self._allowances = Allowances()
 
-    async def collect(self, address: Address, request: Request) -> Response:
-        """POST /v1/track, /v1/identify, /v1/page or /v1/batch, with a source's write key."""
+    async def collect(self, address: Address, write_key: WriteKey, request: Request) -> Response:
+        """POST to one of ADDRESSES or to /beacon/v1/batch, with a source's write key."""
         body, catalog, now = await self._received(request)
-        id_, source = _sender(catalog, request, body)
+        id_, source = _sender(catalog, request, write_key(request, body))
         # The client first: one that floods must not use up what the source has for everybody.
         if source.client_rate:
             client = (id_, _client(request))
@@ -102,9 +120,29 @@ class Endpoint:
         )
         return await self._published(ingest(body, "import", reception, self._key_of, self._new_id), id_)
 
+    async def metrics(self, request: Request) -> Response:
+        """POST /v1/m or /rsaMetrics: what SDKs measure of themselves. It is counted, and dropped."""
+        await read_body(request)
+        telemetry.note("sdk_metrics_dropped", "DEBUG")
+        return SUCCESS
+
+    async def settings(self, request: Request) -> Response:
+        """GET /v1/projects/{write_key}/settings, which analytics.js asks of its `cdnURL`. Raises NotFound."""
+        write_key = request.path_params["write_key"]
+        if (await self._platform.catalogs.current()).catalog.source_of_write_key(write_key) is None:
+            raise NotFound("expected the write key of a source in the address")
+        return JSONResponse(segment_settings(write_key, request))
+
+    async def source_config(self, request: Request) -> Response:
+        """GET /sourceConfig?writeKey=…, which RudderStack's SDKs ask of their `configUrl`; the key may be Basic too."""
+        write_key = basic_user(_authorization(request)) or _key_in_address(request, {})
+        found = (await self._platform.catalogs.current()).catalog.source_of_write_key(write_key)
+        if found is None:
+            raise Unauthorized("expected the write key of a source, as Basic user name or as writeKey in the address")
+        return JSONResponse(rudderstack_source(found[0], found[1].name, write_key))
+
     async def _received(self, request: Request) -> tuple[Mapping[str, Json], Catalog, int]:
-        if len(request.scope["query_string"]) > LONGEST_QUERY:
-            raise HTTPException(414)
+        _refuse_long_query(request)
         compiled = await self._platform.catalogs.current()
         body = decode(await read_body(request))
         return body, compiled.catalog, self._platform.ports.clock.now()
@@ -130,7 +168,7 @@ class Answers(CORSMiddleware):
     def __init__(self, app: ASGIApp, catalogs: Catalogs) -> None:
         super().__init__(
             app,
-            allow_methods=["POST"],
+            allow_methods=["GET", "POST"],
             allow_headers=["*"],
             expose_headers=READABLE_HEADERS,
             max_age=PREFLIGHT_KEPT_S,
@@ -151,12 +189,12 @@ class Answers(CORSMiddleware):
         await super().__call__(scope, receive, send)
 
 
-def _sender(catalog: Catalog, request: Request, body: Mapping[str, Json]) -> tuple[str, Source]:
-    """The source that a write key belongs to: the Basic user name, or else the body's `writeKey`.
+def _sender(catalog: Catalog, request: Request, key: str) -> tuple[str, Source]:
+    """The source that a write key belongs to, if the page that sends, if any, is one of its own.
 
     The answer to a key that is missing, wrong or revoked is the same. Raises Unauthorized.
     """
-    found = catalog.source_of_write_key(basic_user(_authorization(request)) or str(body.get("writeKey", "")))
+    found = catalog.source_of_write_key(key)
     if found is None:
         raise Unauthorized("expected the write key of a source, as Basic user name or as writeKey")
     origin = request.headers.get("origin")
@@ -172,6 +210,22 @@ def _owner(catalog: Catalog, request: Request) -> str:
     if found is None:
         raise Unauthorized("expected the secret key of a source, as Basic user name or as Bearer token")
     return found[0]
+
+
+def _key_of_call(request: Request, body: Mapping[str, Json]) -> str:
+    """The Basic user name, or else the body's `writeKey`."""
+    return basic_user(_authorization(request)) or str(body.get("writeKey", ""))
+
+
+def _key_in_address(request: Request, _body: Mapping[str, Json]) -> str:
+    """The `writeKey` of the address: RudderStack's beacon can set no header and leaves it out of the body."""
+    _refuse_long_query(request)
+    return request.query_params.get("writeKey", "")
+
+
+def _refuse_long_query(request: Request) -> None:
+    if len(request.scope["query_string"]) > LONGEST_QUERY:
+        raise HTTPException(414)
 
 
 def _authorization(request: Request) -> str:

@@ -148,7 +148,7 @@ def error_response(error: Exception, status: int | None = None) -> Response:
 
 def _retry_after(error: Exception) -> Mapping[str, str]:
     if isinstance(error, Throttled):
-        return {"retry-after": str(error.retry_after)}
+        return {"retry-after": str(error.retry_after), "x-ratelimit-reset": str(error.retry_after)}
     return {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
 
 

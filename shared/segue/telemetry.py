@@ -18,6 +18,7 @@ EventName: TypeAlias = Literal[
     "events_refused",
     "events_withheld",
     "event_warning",
+    "sdk_metrics_dropped",
     "message_acknowledged",
     "message_not_acknowledged",
     "message_recorded",

@@ -39,6 +39,11 @@ def test_a_track_call_is_its_own_event() -> None:
     assert (event.message_id, event.context) == ("m-1", {"locale": "fr"})
 
 
+def test_an_old_name_and_a_currency_in_small_letters_are_read_as_today() -> None:
+    event = reading(track(event="Completed Order", properties={"currency": "eur"})).event
+    assert (event.name, event.properties) == ("Order Completed", {"currency": "EUR"})
+
+
 def test_a_page_call_is_page_viewed_with_its_name_among_the_properties() -> None:
     call = {"type": "page", "name": "Home", "anonymousId": "a-1", "properties": {"path": "/", "name": "other"}}
     event = reading(call).event

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from functions.ingest.ingest import LARGEST_MESSAGE
+from segue import telemetry
 from segue.domain.event import Event
 from segue.domain.message import EVENTS_RECEIVED, EventsReceived, EventsRefused, RefusedEvent
 from segue.domain.profile import ProfileRef
@@ -72,6 +73,67 @@ async def test_the_address_says_what_a_call_is_whatever_the_call_says(running: I
     await running.post(path, track(type="other", event="Bought", groupId="g", previousId="p"))
     ((event,),) = [received.events for received in await running.published()]
     assert event.name == name
+
+
+@pytest.mark.parametrize(
+    ("letter", "name"),
+    [
+        *(("t", "Bought"), ("p", "Page Viewed"), ("s", "Screen Viewed")),
+        *(("i", "Identified"), ("g", "Grouped"), ("a", "Aliased")),
+    ],
+)
+async def test_one_letter_is_as_good_as_the_name_of_a_call(running: Ingest, letter: str, name: str) -> None:
+    body = track(event="Bought", groupId="g", previousId="p")
+    assert (await running.post(f"/v1/{letter}", body)).json() == SUCCESS
+    assert (await running.post("/v1/b", {"batch": [body]})).json() == SUCCESS
+    of_letter, of_batch = await running.published()
+    assert [received.events[0].name for received in (of_letter, of_batch)] == [name, "Bought"]
+
+
+async def test_a_beacon_has_its_key_in_the_address_and_may_bring_cookies(running: Ingest) -> None:
+    headers = {"origin": ALLOWED_ORIGIN, "cookie": "a=b", "content-type": "text/plain;charset=UTF-8"}
+    path = f"/beacon/v1/batch?writeKey={WRITE_KEY}"
+    answer = await running.post(path, {"batch": [track()]}, key=None, **headers)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, ALLOWED_ORIGIN)
+    assert "access-control-allow-credentials" not in answer.headers
+    assert len(await running.messages()) == 1
+    assert (await running.post("/beacon/v1/batch", {"batch": [track()]})).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/m", "/rsaMetrics"])
+async def test_what_sdks_measure_of_themselves_is_counted_and_dropped(running: Ingest, path: str) -> None:
+    before = telemetry.counters["sdk_metrics_dropped"]
+    assert (await running.post(path, {"series": [{"type": "Counter"}]}, key=None)).json() == SUCCESS
+    assert (telemetry.counters["sdk_metrics_dropped"], await running.messages()) == (before + 1, [])
+
+
+@pytest.mark.parametrize(("headers", "scheme"), [({}, "http"), ({"x-forwarded-proto": "https"}, "https")])
+async def test_the_settings_send_analytics_js_back_to_the_address_that_it_asked(
+    running: Ingest, headers: dict[str, str], scheme: str
+) -> None:
+    headers |= {"host": "segue.example.com:8443", "origin": ALLOWED_ORIGIN}
+    answer = await running.http.get(f"/v1/projects/{WRITE_KEY}/settings", headers=headers)
+    to_us = answer.json()["integrations"]["Segment.io"]
+    assert (to_us["apiKey"], to_us["apiHost"], to_us["protocol"]) == (WRITE_KEY, "segue.example.com:8443/v1", scheme)
+    assert answer.headers["access-control-allow-origin"] == ALLOWED_ORIGIN
+    assert (await running.http.get("/v1/projects/wrong/settings")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/sourceConfig", "/sourceConfig/"])
+async def test_the_source_of_rudderstacks_sdks_is_in_use_and_sends_to_nobody_else(running: Ingest, path: str) -> None:
+    by_name, by_address = (
+        await running.http.get(path, auth=(WRITE_KEY, "")),
+        await running.http.get(path, params={"writeKey": WRITE_KEY, "p": "npm"}),
+    )
+    assert by_name.json() == by_address.json()
+    source = by_name.json()["source"]
+    assert (source["id"], source["writeKey"], source["enabled"], source["destinations"]) == (
+        "shop",
+        WRITE_KEY,
+        True,
+        [],
+    )
+    assert (await running.http.get(path)).status_code == 401
 
 
 async def test_the_events_of_a_request_are_one_message_a_profile_in_the_order_sent(running: Ingest) -> None:
@@ -227,7 +289,7 @@ async def test_a_page_of_an_allowed_origin_may_read_every_answer(running: Ingest
         answer = await running.post("/v1/track", body, origin=ALLOWED_ORIGIN)
         assert answer.status_code == status
         assert answer.headers["access-control-allow-origin"] == ALLOWED_ORIGIN
-        assert answer.headers["access-control-expose-headers"] == "ETag, Retry-After"
+        assert answer.headers["access-control-expose-headers"] == "ETag, Retry-After, X-RateLimit-Reset"
         assert answer.headers["vary"] == "Origin"
         assert "access-control-allow-credentials" not in answer.headers
 
@@ -245,7 +307,7 @@ async def test_a_preflight_is_granted_the_headers_it_asks_for(running: Ingest) -
     assert (
         answer.headers["access-control-allow-headers"] == "authorization,content-type,x-retry-count,rsa-retry-attempt"
     )
-    assert answer.headers["access-control-allow-methods"] == "POST"
+    assert answer.headers["access-control-allow-methods"] == "GET, POST"
     assert answer.headers["access-control-max-age"] == "7200"
     assert "access-control-allow-credentials" not in answer.headers
 
@@ -271,6 +333,7 @@ async def test_a_key_is_held_to_its_rate_and_told_when_to_come_back(tmp_path: Pa
         assert await sent(ingest, 4) == [200, 200, 200, 429]
         answer = await ingest.post("/v1/track", track(), origin=ALLOWED_ORIGIN)
         assert (answer.headers["retry-after"], answer.json()["code"]) == ("1", "too_many_requests")
+        assert answer.headers["x-ratelimit-reset"] == "1"
         assert answer.headers["access-control-allow-origin"] == ALLOWED_ORIGIN
         assert len(await ingest.messages()) == 3
         ingest.clock.advance(499)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from segue.domain.catalog import Consent
+from segue.domain.ecommerce import current_name, with_currency
 from segue.domain.errors import Invalid
 from segue.domain.event import GROUP, Event, Json
 from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
@@ -190,8 +191,8 @@ def _said(call: Call, context: Mapping[str, Json]) -> tuple[str, dict[str, Json]
     """The event's name, properties and traits. Raises Invalid if an id that the call is about is none."""
     match call:
         case Track(event=event, properties=properties):
-            name = normal(event)
-            return name, with_progress(name, properties or {}), {}
+            name = current_name(normal(event))
+            return name, with_currency(with_progress(name, properties or {})), {}
         case Viewed(type=type_, name=name, category=category, properties=properties):
             called = {"name": name, "category": category}
             named = {what: normal(text) for what, text in called.items() if text}
