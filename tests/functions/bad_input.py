@@ -1,7 +1,8 @@
 """Bad input as one table: what is sent and what ingest answers, numbered as the catalogue of bad inputs is.
 
-`UNREADABLE` holds the bodies that no address taking JSON may accept. `CASES` is all that is sent to ingest, those
-bodies among it; `WIRE` is what only a real server can be sent. After any of it the next good event must work.
+`UNREADABLE` holds the bodies that no address taking JSON may accept. `CASES` is all that is sent to ingest's best known
+addresses, those bodies among it; `EVERYWHERE` is what holds at each of the others, by its path. `WIRE` is what only a
+real server can be sent. After any of it the next good event must work.
 """
 
 import gzip
@@ -187,8 +188,11 @@ TRANSPORT = (
     Case("20 a query of 64 KB", 414, whole(call()), path="/v1/track?" + "q" * 65_000),
 )
 
+AS_DEEP_AS_MAY_BE = Case("23 20 levels", 200, whole(with_value("[" * 18 + "]" * 18)))
+"""As a single call: a batch adds two levels."""
+
 JSON = (
-    Case("23 20 levels", 200, whole(with_value("[" * 18 + "]" * 18))),
+    AS_DEEP_AS_MAY_BE,
     Case("28 2^63-1 and -2^63", 200, whole(with_value(f"[{2**63 - 1},{-(2**63)}]"))),
     Case("29 2^53+1", 200, whole(with_value(str(2**53 + 1)))),
     Case("30 -0.0", 200, whole(with_value("-0.0"))),
@@ -349,6 +353,83 @@ CASES = (
     *(Case(body.name, body.status, body.chunks) for body in UNREADABLE),
     *(*TRANSPORT, *JSON, *NAMES, *IDS, *EVENTS),
 )
+
+
+class Address(NamedTuple):
+    """Where calls are sent: with which key, and what makes a call a body for it."""
+
+    path: str
+    key: str | None
+    body_of: Callable[[dict[str, Any]], bytes]
+
+
+def _alone(said: dict[str, Any]) -> bytes:
+    return json.dumps({"groupId": "group-1", "previousId": "visitor-0"} | said).encode()
+
+
+def _in_a_batch(said: dict[str, Any]) -> bytes:
+    return batch(json.dumps({"type": "track", "timestamp": "2024-05-01"} | said).encode())
+
+
+ADDRESSES = (
+    *(Address(f"/v1/{name}", WRITE_KEY, _alone) for name in ("identify", "page", "screen", "group", "alias")),
+    *(Address(f"/v1/{letter}", WRITE_KEY, _alone) for letter in "tipsga"),
+    *(Address(f"/v1/{name}", WRITE_KEY, _in_a_batch) for name in ("batch", "b")),
+    Address("/v1/import", SECRET_KEY, _in_a_batch),
+    Address(f"/beacon/v1/batch?writeKey={WRITE_KEY}", None, _in_a_batch),
+)
+"""Every address that calls are sent to, but for /v1/track, which `CASES` are sent to."""
+
+
+def _everywhere(address: Address) -> Iterator[Case]:
+    path, key, body_of = address
+    bare = path.partition("?")[0]
+    good = body_of(json.loads(call()))
+    for body in UNREADABLE:
+        yield Case(body.name, body.status, body.chunks, path, key=key)
+    for case in (*JSON, *IDS, *(name for name in NAMES if name.status == 200)):
+        if case.path == "/v1/track" and case != AS_DEEP_AS_MAY_BE:
+            yield case._replace(path=path, key=key, chunks=whole(body_of(json.loads(b"".join(case.chunks())))))
+    yield Case("07 gzip", 200, whole(gzip.compress(good)), path, key=key)
+    yield Case("07 truncated gzip", 400, whole(gzip.compress(good)[:-4]), path, key=key)
+    yield Case("08 a gzip bomb", 413, lambda: iter([bomb()]), path, key=key)
+    yield Case("09 text/plain", 200, whole(good), path, key=key, headers={"content-type": "text/plain"})
+    for method in ("GET", "PUT", "PATCH", "DELETE", "HEAD"):
+        yield Case(f"14 {method}", 405, whole(good), path, method, key)
+    yield Case("20 a query of 64 KB", 414, whole(good), f"{bare}?writeKey={WRITE_KEY}&{'q' * 65_000}", key=key)
+    yield Case(
+        "67 an event of 33 KB", 400, whole(body_of(json.loads(call(context={"a": "x" * 33_000})))), path, key=key
+    )
+    yield Case("69 no key", 401, whole(good), bare, key=None)
+    yield Case("69 a wrong key", 401, whole(good), f"{bare}?writeKey=wrong", key="wrong")
+
+
+def _settings(path: str) -> Iterator[Case]:
+    """`path` is one that answers with settings."""
+    yield Case("14 HEAD", 200, whole(b""), path, "HEAD", None)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        yield Case(f"14 {method}", 405, whole(call()), path, method, None)
+    for key in ("wrong", "", "%00", "%ff", "..", "a%2Fb", "x" * 5_000, SECRET_KEY):
+        refused = 404 if path.startswith("/v1/projects") else 401
+        yield Case(f"69 the key {key:.20}", refused, whole(b""), path.replace(WRITE_KEY, key), "GET", None)
+
+
+def _figures(path: str) -> Iterator[Case]:
+    """`path` is one that drops what it is sent."""
+    yield Case("04 60 MB", 413, repeated(b'{"a":"' + b"x" * 60_000, 1_000), path, key=None)
+    yield Case("08 a gzip bomb", 413, lambda: iter([bomb()]), path, key=None)
+    for method in ("GET", "PUT", "HEAD"):
+        yield Case(f"14 {method}", 405, whole(b""), path, method, None)
+
+
+EVERYWHERE: Mapping[str, tuple[Case, ...]] = {
+    **{address.path: tuple(_everywhere(address)) for address in ADDRESSES},
+    **{
+        path: tuple(_settings(path))
+        for path in (f"/v1/projects/{WRITE_KEY}/settings", f"/sourceConfig/?writeKey={WRITE_KEY}")
+    },
+    **{path: tuple(_figures(path)) for path in ("/v1/m", "/rsaMetrics")},
+}
 
 
 def _wire(*lines: str, body: bytes = b"") -> bytes:

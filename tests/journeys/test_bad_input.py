@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from emulator.client import Client
 from segue.domain.profile import ProfileRef
-from tests.functions.bad_input import CASES, WIRE, Case, WireCase
+from tests.functions.bad_input import CASES, EVERYWHERE, WIRE, Case, WireCase
 from tests.journeys.running import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -71,6 +71,15 @@ async def test_a_request_is_answered_as_the_table_says(case: Case, http: httpx.A
     assert await answer(http, case) == case.status
     assert (await published(segue) > before) == (case.status < 400)
     await assert_goes_on(segue, case.name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EVERYWHERE)
+async def test_every_address_answers_alike(path: str, http: httpx.AsyncClient, segue: Client) -> None:
+    wrong = [(case.name, status) for case in EVERYWHERE[path] if (status := await answer(http, case)) != case.status]
+    assert wrong == []
+    await published(segue)
+    await assert_goes_on(segue, path)
 
 
 @pytest.mark.parametrize("case", WIRE, ids=lambda case: case.name[:80])
