@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: help demo test test-all check bench fuzz lock
+.PHONY: help demo test test-all check bench fuzz lock tracker
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,14 @@ lock: ## write requirements.lock anew from pyproject.toml, with the hashes of ev
 	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --extra dev \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--output-file requirements.lock pyproject.toml
+
+tracker: tracker/node_modules ## write tracker/*.min.js anew from their sources (needs node and npm; nothing else here does)
+	@echo "Minifying the tracker"
+	@npm --prefix tracker run --silent build
+
+tracker/node_modules: tracker/package-lock.json
+	@npm --prefix tracker ci --silent --ignore-scripts
+	@touch $@
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

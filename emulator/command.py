@@ -12,6 +12,7 @@ from emulator.log_commands import fold, replay
 from emulator.preview_commands import members, preview
 from emulator.rebuild_command import rebuild
 from emulator.run_commands import run
+from emulator.tracker_command import tracker
 from segue.domain.errors import SegueError
 
 
@@ -31,5 +32,5 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, demo, explain, failed, fold, members, preview, rebuild, replay, run):
+for command in (catalog, demo, explain, failed, fold, members, preview, rebuild, replay, run, tracker):
     main.add_command(command)

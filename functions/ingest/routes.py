@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from functions.ingest.body import read_body
 from functions.ingest.ingest import Accepted, Address, ingest
 from functions.ingest.sdks import rudderstack_source, segment_settings
+from functions.ingest.tracker import beside_scripts
 from segue import entrypoint, telemetry
 from segue.catalogs import Catalogs
 from segue.domain.call import CallType, Reception
@@ -58,7 +59,7 @@ CACHING = b"no-store"
 def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGIApp:
     """The app for this platform; `new_id` gives each message its id."""
     endpoint = Endpoint(platform, new_id)
-    return Starlette(
+    answering = Starlette(
         routes=[
             *(
                 Route(f"/v1/{name}", partial(endpoint.collect, address, _key_of_call), methods=["POST"])
@@ -73,6 +74,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
         middleware=[Middleware(Answers, catalogs=platform.catalogs), Middleware(entrypoint.BugsAnswered)],
         exception_handlers=entrypoint.exception_handlers,
     )
+    return beside_scripts(answering)
 
 
 class Endpoint:

@@ -1,0 +1,27 @@
+"""A page that carries segue.js: what its visitor does arrives in Segue."""
+
+import pytest
+from playwright.async_api import Page
+
+from tests.site import Site, names, visitor_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_a_page_and_what_it_says_before_and_after_the_tracker_is_there_arrive(site: Site, page: Page) -> None:
+    url = site.put("/said", "<script>segue.track('Before', {n: 1}); segue.identify('u-1', {plan: 'gold'})</script>")
+    await page.goto(f"{url}?utm_source=mail#part")
+    visitor = await visitor_of(page)
+    await page.evaluate("segue.track('After', {n: 2})")
+    events = await site.until(visitor, lambda found: "After" in names(found))
+
+    assert sorted(names(events)) == ["After", "Before", "Identified", "Page Viewed"]
+    after, before, identified, viewed = sorted(events, key=lambda event: event.name)
+    assert (before.properties, after.properties) == ({"n": 1}, {"n": 2})
+    assert identified.traits == {"plan": "gold"}
+    assert [event.user_id for event in (before, identified, viewed, after)] == [None, "u-1", "u-1", "u-1"]
+    assert viewed.properties["path"] == "/said"
+    assert viewed.properties["title"] == "said"
+    assert viewed.context["page"]["url"] == f"{url}?utm_source=mail"
+    assert viewed.context["page"]["search"] == "?utm_source=mail"
+    assert viewed.context["library"] == {"name": "segue.js"}

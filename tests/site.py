@@ -1,0 +1,121 @@
+"""A site whose pages carry the tracker, beside a running Segue, as a journey in a browser needs them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import httpx
+import msgspec
+from playwright.async_api import Page
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from emulator.client import DEMO_WRITE_KEY
+from emulator.tracker_command import QUEUE
+from segue.adapters.embedded.archive import ArchiveFile
+from segue.domain.event import Event
+from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived
+from tests.contracts.receiver import serving
+from tests.journeys.running import ROOT, running
+
+WITHIN_S = 20.0
+POLL_S = 0.05
+
+Fault: TypeAlias = tuple[int, dict[str, str]]
+"""A status and the headers with it."""
+
+PASSED_ON = frozenset(["content-type", "access-control-allow-origin", "access-control-expose-headers"])
+
+
+class Site:
+    """Pages by path, and `/v1/batch`, which passes on to Segue unless `faults` holds answers to give before."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.segue = ""
+        self.data = Path()
+        self.pages: dict[str, str] = {}
+        self.faults: list[Fault] = []
+        self.posted: list[str] = []
+        self.app = Starlette(
+            routes=[
+                Route("/v1/batch", self._pass_on, methods=["POST"]),
+                Route("/{path:path}", self._page),
+            ]
+        )
+
+    def put(self, path: str, body: str, attributes: str = "", more: str = "") -> str:
+        """Make a page that loads the tracker with these attributes; its address. `more` goes into the head."""
+        script = f'<script async src="{self.segue}/segue.js" data-key="{DEMO_WRITE_KEY}" {attributes}></script>'
+        self.pages[path] = f"<!doctype html><title>{path[1:]}</title>{more}{QUEUE}{script}{body}"
+        return self.url + path
+
+    async def events(self, visitor: str) -> list[Event]:
+        """What the archive has of an anonymous id, in the order in which it happened; doubles show as they are."""
+        archive = ArchiveFile.open(self.data)
+        try:
+            found = [
+                event
+                async for message in archive.read(EVENTS)
+                if message.type == EVENTS_RECEIVED
+                for event in msgspec.json.decode(message.data, type=EventsReceived).events
+                if event.anonymous_id == visitor
+            ]
+        finally:
+            await archive.close()
+        return sorted(found, key=lambda event: event.timestamp or "")
+
+    async def until(self, visitor: str, enough: Callable[[Sequence[Event]], bool]) -> list[Event]:
+        """The archive's events of a visitor once they are enough, or after a long while."""
+        found: list[Event] = []
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while not enough(found := await self.events(visitor)):  # noqa: ASYNC110  (the archive tells nobody)
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            pass
+        return found
+
+    async def _page(self, request: Request) -> Response:
+        body = self.pages.get(request.url.path)
+        return HTMLResponse(body or "", 200 if body else 404)
+
+    async def _pass_on(self, request: Request) -> Response:
+        body = await request.body()
+        self.posted.append(body.decode())
+        if self.faults:
+            status, headers = self.faults.pop(0)
+            return Response(status_code=status, headers=headers)
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"{self.segue}/v1/batch", content=body, headers=request.headers)
+        return Response(answer.content, answer.status_code)
+
+
+@asynccontextmanager
+async def site(folder: Path) -> AsyncIterator[Site]:
+    """A site, and a Segue that takes what its pages send; its files are in the folder."""
+    made = Site()
+    async with serving(made.app) as url:
+        made.url = url.rstrip("/")
+        made.data = folder / "data"
+        catalog = shutil.copytree(ROOT / "infra" / "catalog", folder / "catalog")
+        sources = catalog / "sources.yaml"
+        sources.write_text(sources.read_text().replace("origins: [", f'origins: ["{made.url}", '))
+        with running(made.data, "--catalog", str(catalog)) as made.segue:
+            yield made
+
+
+async def visitor_of(page: Page) -> str:
+    """The anonymous id that a page's tracker has, once it has one."""
+    found = await page.wait_for_function("window.segue?.anonymousId()")
+    return str(await found.json_value())
+
+
+def names(events: Sequence[Event]) -> list[str]:
+    """What the events are called."""
+    return [event.name for event in events]

@@ -1,0 +1,43 @@
+/** The methods of `window.segue`: callable from the moment the snippet ran, whether the script is there yet or not. */
+
+/** A value that JSON has. */
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json | undefined };
+
+type Properties = { [name: string]: Json | undefined };
+
+/** `analytics` decides whether anything is kept and sent; every purpose goes with each event. */
+type Purposes = { analytics?: boolean; personalization?: boolean; advertising?: boolean; [purpose: string]: boolean | undefined };
+
+interface Segue {
+  /**
+   * Something happened, under a name such as `Product Added`.
+   *
+   * Like the others it returns the message id, which `/v1/decide` takes as `after`; undefined after a refusal, and before
+   * the script is there.
+   */
+  track(event: string, properties?: Properties): string | undefined;
+
+  /** A page is viewed. The first page view of an address needs no call; one that is made takes its place. */
+  page(name?: string, properties?: Properties): string | undefined;
+
+  /** Who the visitor is, from now on and on later pages, and what is known of them; with null only the latter. */
+  identify(userId: string | number | null, traits?: Properties): string | undefined;
+
+  /** The company, household or team that the visitor belongs to, and what is known of it. */
+  group(groupId: string | number, traits?: Properties): string | undefined;
+
+  /** What the visitor chose; purposes that are not named stay as they were. `version` is that of the text they read. */
+  consent(purposes: Purposes, text?: { version?: string }): void;
+
+  /** Forgets who the visitor is: a new anonymous id, no user id. Consent stays. */
+  reset(): void;
+
+  /** The visitor's id; null before consent, undefined before the script is there. */
+  anonymousId(): string | null | undefined;
+}
+
+interface Window {
+  segue: Segue;
+}
+
+declare const segue: Segue;
