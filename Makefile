@@ -7,10 +7,11 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SDKS := tests/sdks/node_modules/.ready
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: help demo test test-all check bench fuzz lock tracker
+.PHONY: help demo test test-all sdks check bench fuzz lock tracker
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +24,11 @@ test: $(READY) ## the facts, in under 3 minutes, with one smoke run on the Googl
 	@echo "Testing: everything quick, on $(WORKERS) workers"
 	@HYPOTHESIS_PROFILE=default $(PYTEST) -m "not slow and (smoke or not google)"
 
-test-all: $(READY) ## everything: more examples, the slow tests, all of the Google emulators
+test-all: $(READY) $(if $(shell command -v npm),$(SDKS)) ## everything: more examples, the slow tests, all of the Google emulators
 	@echo "Testing: everything, on $(WORKERS) workers"
 	@HYPOTHESIS_PROFILE=all $(PYTEST)
+
+sdks: $(SDKS) ## install the packages of npm that tests drive (npm), at the locked versions
 
 check: $(READY) ## format, lint, types and imports
 	@echo "Checking the format"
@@ -69,4 +72,9 @@ $(READY): requirements.lock pyproject.toml
 		echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu it is the package python3-venv." >&2; exit 1; }
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(SDKS): tests/sdks/package-lock.json
+	@echo "Setting up tests/sdks with the locked packages (once, and after they change)"
+	@cd tests/sdks && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
