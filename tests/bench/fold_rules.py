@@ -39,7 +39,11 @@ def run_at_once(program: rules.Program, log: Path) -> tuple[int, dict[str, Seque
             history.append(_event(row))
             events += 1
     replay = rules.Replay(program)
-    return events, {visitor: replay.transitions(history, END_OF_TIME)[0] for visitor, history in histories.items()}
+    flips: dict[str, Sequence[Flip]] = {}
+    while histories:  # what was folded is let go while it is still at hand
+        visitor, history = histories.popitem()
+        flips[visitor] = replay.transitions(history, END_OF_TIME)[0]
+    return events, flips
 
 
 def run_live(program: rules.Program, log: Path) -> tuple[int, dict[str, rules.State], dict[str, Sequence[Flip]]]:

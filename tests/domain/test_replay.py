@@ -4,13 +4,16 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from segue.domain import rules
-from segue.domain.event import Event
+from segue.domain.event import Event, Json
 from segue.domain.rules import Replay
+from segue.domain.rules.operators import MISSING, matcher
+from segue.domain.rules.stretches import COMPARISONS
 from tests.domain.test_laws import FIRST_CATALOG
 from tests.strategies import (
     DAY,
@@ -255,3 +258,29 @@ def test_values_are_told_apart_as_the_engine_tells_them() -> None:
         check({"it": {"name": "It", "when": two}}, history)
         flips, _ = Replay(rules.compile({"it": {"name": "It", "when": two}})).transitions(history, END)
         assert bool(flips) is different, values
+
+
+VALUES: Sequence[Json] = (
+    *(5, 5.0, 4, True, False, None, 10**400, float("inf")),
+    *("5", "4", "", "K", "\u212a", "cafe\u0301", "caf\u00e9"),
+    *([], [5], ["K", 6], [None], {"x": 5}),
+)
+
+
+@pytest.mark.parametrize("operator", COMPARISONS)
+def test_a_comparison_in_the_generated_code_says_what_the_operator_says(operator: str) -> None:
+    """Every value is an event of its own, and is counted or not."""
+    history = [
+        Event(
+            message_id=str(n), name="A", occurred_at=START + 9 * n, received_at=START + 9 * n, properties={"x": value}
+        )
+        for n, value in enumerate(VALUES)
+    ]
+    for operand in (5, 4.5, "5", "K", "cafe\u0301", *((True,) if operator in ("eq", "ne") else ())):
+        test = {operator: operand}
+        replay = Replay(
+            rules.compile({"it": {"name": "It", "when": {"did": "A", "where": {"x": test}, "within": "1ms"}}})
+        )
+        assert replay.generated == {"it"}
+        passed = [VALUES[(at - START) // 9] for at, _, entered in replay.transitions(history, END)[0] if entered]
+        assert passed == [value for value in VALUES if matcher(test)(MISSING if value is None else value, {})], test

@@ -131,9 +131,8 @@ def _function(writer: Writer, stretches: Mapping[str, Stretch], max_age: int) ->
 _PREAMBLE: Final = """\
 now = e.received_at
 message_id = e.message_id
-before = seen.get(message_id)
-if before is not None:
-    if now - before > {kept} or len(seen) > {most}: raise Unfit
+if message_id in seen:
+    if now - seen[message_id] > {kept} or len(seen) > {most}: raise Unfit
     duplicate += 1
     continue
 t = e.occurred_at

@@ -23,7 +23,7 @@ from segue.domain.rules.kinds.together import Together
 from segue.domain.rules.kinds.trait import TraitIs
 from segue.domain.rules.measurements import window_of
 from segue.domain.rules.model import Windowed
-from segue.domain.rules.operators import MISSING, is_number, matcher, operation, refs, split, where
+from segue.domain.rules.operators import MISSING, is_number, matcher, operation, refs, split, text, where
 from segue.domain.time import DAY
 
 NEVER: Final = -FOREVER
@@ -52,6 +52,10 @@ class Stretch(NamedTuple):
     denies: bool = False
     rung: tuple[str, int] | None = None
     level: tuple[str, float] | None = None
+
+
+COMPARISONS: Final = {"eq": "==", "ne": "!=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""The operators that Python has too, between two numbers or two texts."""
 
 
 @dataclass
@@ -89,18 +93,33 @@ class Writer:
         return name
 
     def on(self, event: str, selector: Mapping[str, Any] | None, since: int | None, *lines: str) -> None:
-        """Add lines to what events of a name change, if they pass."""
+        """Add lines to what events of a name change, if they pass. What passes alike is asked once."""
         tests = [] if since is None else [f"t >= {since}"]
-        if selector:
-            tests.append(
-                self.once(["where", selector], lambda number: self.constant(f"passes{number}", where(selector))) + "(p)"
-            )
+        tests += [self._passing(path, test) for path, test in (selector or {}).items()]
         body = self.taking.setdefault(event, [])
-        if tests:
-            body.append(f"if {' and '.join(tests)}:")
-            body.extend("    " + line for line in lines)
-        else:
+        if not tests:
             body.extend(lines)
+            return
+        question = f"if {' and '.join(tests)}:"
+        if question != next((line for line in reversed(body) if not line.startswith(" ")), None):
+            body.append(question)
+        body.extend("    " + line for line in lines)
+
+    def _passing(self, path: str, test: Json) -> str:
+        """Whether an event's property passes, as an expression. A number or a plain text is compared with its like on
+        the spot, everything else where the operators are."""
+        passes = self.once(["where", path, test], lambda number: self.constant(f"passes{number}", where({path: test})))
+        written_out = test if isinstance(test, dict) else {"eq": test}
+        name, operand = operation(written_out)
+        if name not in COMPARISONS or len(split(path)) > 1 or "ignore_case" in written_out:
+            return f"{passes}(p)"
+        if is_number(operand) and math.isfinite(operand):
+            alike = f"type(v := p.get({path!r})) is int or type(v) is float"
+        elif isinstance(operand, str):
+            alike, operand = f"type(v := p.get({path!r})) is str and v.isascii()", text(operand)
+        else:
+            return f"{passes}(p)"
+        return f"(v {COMPARISONS[name]} {operand!r} if {alike} else v is not None and {passes}(p))"
 
     def value(self, path: str, *lines: str) -> list[str]:
         """Lines that run with the key of the property at the path in `v`, if it is there."""
