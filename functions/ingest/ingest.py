@@ -10,6 +10,7 @@ from segue.domain.call import CallType, Reading, Reception, Warning, envelope, r
 from segue.domain.consent import consented
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Event, Json
+from segue.domain.identity import named
 from segue.domain.message import (
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
@@ -57,7 +58,7 @@ def ingest(
     Raises Invalid if not one call can be an event, TooLarge if the calls of a batch come to too much.
     """
     calls, reception = _opened(body, address, reception)
-    readings, refused = _read(calls, reception)
+    readings, refused = _read(calls, reception, key_of)
     kept, withheld = consented(readings, reception.consent, reception.gpc)
     data = [(EVENTS_RECEIVED, each) for each in _received(kept, reception, key_of)]
     if withheld:
@@ -89,14 +90,17 @@ def _opened(body: Mapping[str, Json], address: Address, reception: Reception) ->
     return batch.batch, msgspec.structs.replace(reception, context=context, sent_at=sent_at)
 
 
-def _read(calls: Sequence[Json], reception: Reception) -> tuple[Sequence[Reading], Sequence[RefusedEvent]]:
+def _read(
+    calls: Sequence[Json], reception: Reception, key_of: Callable[[ProfileRef], str]
+) -> tuple[Sequence[Reading], Sequence[RefusedEvent]]:
     """The calls that can be events, and those that cannot. Raises Invalid if all cannot, for the first one's reason."""
     readings, refused = [], []
     for index, call in enumerate(calls):
         try:
             readings.append(read(call, reception))
         except Invalid as error:
-            refused.append(RefusedEvent(index=index, reason=str(error), event=call))
+            keys = tuple(key_of(each) for each in named(call))
+            refused.append(RefusedEvent(index=index, reason=str(error), event=call, keys=keys))
     if not readings:
         raise Invalid(refused[0].reason)
     return readings, refused

@@ -112,6 +112,12 @@ class Archive(Protocol):
         """Which of these event message ids of a profile are kept."""
         ...
 
+    async def erase(self, keys: Sequence[str], until: int) -> None:
+        """Forget what these profiles did and were up to an instant (epoch ms, inclusive), as `erasure.remaining` says.
+
+        On return none of it is kept, and what comes of it later never will be. Erasing again changes nothing."""
+        ...
+
     def read(self, topic: str) -> AsyncIterator[Message]:
         """Every kept message of a topic, in order of `time` then id."""
         ...

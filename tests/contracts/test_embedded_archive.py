@@ -1,6 +1,7 @@
 """What the laptop's archive keeps, and how many members it counts."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,17 @@ import pytest
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.domain.event import Event
 from segue.domain.membership import Interval, Transition
-from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIP_CHANGED, EventsReceived, MembershipChanged
+from segue.domain.message import (
+    EVENTS_RECEIVED,
+    EVENTS_REFUSED,
+    EVENTS_WITHHELD,
+    MEMBERSHIP_CHANGED,
+    EventsReceived,
+    EventsRefused,
+    EventsWithheld,
+    MembershipChanged,
+    RefusedEvent,
+)
 from segue.domain.profile import ProfileRef
 from segue.ports import Message, SegmentSize
 
@@ -35,12 +46,12 @@ def message(identifier: str, data: bytes = b"{}", time: int = 1, kind: str = "te
     return Message(id=identifier, type=kind, source="//test", time=time, data=data)
 
 
-def received(identifier: str, key: str, *events: str) -> Message:
+def received(identifier: str, key: str, *events: str, at: int = 1) -> Message:
     data = EventsReceived(
         key=key,
         profile=ProfileRef("user_id", key),
         source="shop",
-        events=tuple(Event(message_id=each, name="Any", occurred_at=1, received_at=1) for each in events),
+        events=tuple(Event(message_id=each, name="Any", occurred_at=1, received_at=at) for each in events),
     )
     return message(identifier, msgspec.json.encode(data), kind=EVENTS_RECEIVED)
 
@@ -178,3 +189,55 @@ async def test_a_closed_archive_opens_as_it_was(archive: ArchiveFile, tmp_path: 
     again = ArchiveFile.open(tmp_path)
     assert await kept(again, "events") == [message("a")]
     await again.close()
+
+
+async def test_what_an_erased_profile_did_leaves_only_its_number(archive: ArchiveFile) -> None:
+    both = [received("m1", ANNA, "e1", "e2"), received("m2", BEN, "e3"), received("m3", ANNA, "e4", at=50)]
+    await archive.append("events", both)
+    await archive.append("memberships", [snapshot(ANNA, 1, {"a": ((1, None),)}), snapshot(BEN, 1, {"a": ((1, None),)})])
+    for _ in range(2):
+        await archive.erase([ANNA], 10)
+        withheld, others, later = await kept(archive, "events")
+        told = msgspec.json.decode(withheld.data, type=EventsWithheld)
+        assert (withheld.id, told.count, told.reason) == ("m1", 2, "erased")
+        assert [others, later] == both[1:]
+        assert [each async for each in archive.received(ANNA)] == [later]
+        assert [each.id for each in await kept(archive, "memberships")] == [snapshot(BEN, 1, {}).id]
+        assert await archive.snapshot(ANNA, 10) is None
+        assert (await archive.sizes(1))["a"].members == 1
+
+
+async def test_what_comes_later_of_an_erased_profile_is_not_kept_unless_it_happened_later(archive: ArchiveFile) -> None:
+    await archive.erase([ANNA], 10)
+    await archive.append("events", [received("m1", ANNA, "e1"), received("m2", ANNA, "e2", at=11)])
+    await archive.append("memberships", [snapshot(ANNA, 1, {"a": ((1, None),)}), snapshot(ANNA, 2, {}, at=11)])
+    assert [each.type for each in await kept(archive, "events")] == [EVENTS_WITHHELD, EVENTS_RECEIVED]
+    assert [each.id for each in await kept(archive, "memberships")] == [snapshot(ANNA, 2, {}).id]
+
+
+async def test_refused_calls_are_erased_one_by_one(archive: ArchiveFile) -> None:
+    calls = [RefusedEvent(index=i, reason="odd", event={"n": key}, keys=(key,)) for i, key in enumerate((ANNA, BEN))]
+    for identifier, refused in (("both", calls), ("hers", calls[:1])):
+        data = EventsRefused(source="shop", received_at=5, refused=tuple(refused))
+        await archive.append("events", [message(identifier, msgspec.json.encode(data), kind=EVENTS_REFUSED)])
+    await archive.erase([ANNA], 10)
+    (left,) = await kept(archive, "events")
+    assert msgspec.json.decode(left.data, type=EventsRefused).refused == tuple(calls[1:])
+
+
+async def test_erasing_that_was_cut_off_anywhere_is_completed_by_erasing_again(tmp_path: Path) -> None:
+    hers, others = received("m1", ANNA, "e1"), received("m2", BEN, "e2")
+    for after in range(1, 4):
+        archive = Sealed.open(tmp_path / str(after))
+        await archive.append("events", [hers, others])
+        async with aclosing(archive.erasing([ANNA], 10)) as steps:
+            for _ in range(after):
+                await anext(steps)
+        await archive.close()
+        again = ArchiveFile.open(tmp_path / str(after))
+        assert others in await kept(again, "events")
+        await again.erase([ANNA], 10)
+        assert [each.id for each in await kept(again, "events")] == ["m1", "m2"]
+        assert hers not in await kept(again, "events")
+        assert len(list((tmp_path / str(after)).rglob("received=*/*"))) == 1
+        await again.close()

@@ -1,11 +1,13 @@
 """Who a call says the visitor is: ids as profiles are known by them."""
 
 import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeGuard
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.profile import ProfileRef
+from segue.domain.profile import IdentifierKind, ProfileRef
 from segue.domain.untrusted import kind_of
 
 LONGEST_ID = 256
@@ -51,6 +53,17 @@ def profile_of(user_id: str | None, anonymous_id: str | None, trusted: bool) -> 
         return ProfileRef("anonymous_id", anonymous_id)
     expected = "a userId or an anonymousId" if trusted else "an anonymousId (user ids of this source are not believed)"
     raise Invalid(f"expected {expected}, found none that can be an id")
+
+
+def named(call: Json) -> Sequence[ProfileRef]:
+    """Everybody whom a call names, however wrong the rest of it is."""
+    kinds: Sequence[tuple[str, IdentifierKind]] = (("userId", "user_id"), ("anonymousId", "anonymous_id"))
+    found = []
+    for field, kind in kinds if isinstance(call, dict) else ():
+        with suppress(Invalid):
+            value = identifier(call.get(field), field)
+            found += [ProfileRef(kind, value)] if value else []
+    return found
 
 
 def is_illegal(found: str) -> bool:

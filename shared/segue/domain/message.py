@@ -45,11 +45,15 @@ class EventsReceived(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of an otherwise good batch that can never be accepted: what was sent (if it can be shown), and why."""
+    """An event of an otherwise good batch that can never be accepted: what was sent (if it can be shown), and why.
+
+    `keys` are those of the profiles that its ids name, as far as they can be read.
+    """
 
     index: int
     reason: str
     event: Json
+    keys: tuple[Key, ...] = ()
 
 
 class EventsRefused(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +65,12 @@ class EventsRefused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventsWithheld(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events of a request were accepted and not kept, and why: not what they said, nor whose they were."""
+    """How many accepted events were not kept, or no longer are, and why: not what they said, nor whose they were."""
 
     source: str
     received_at: int
     count: int
-    reason: Literal["consent"]
+    reason: Literal["consent", "erased"]
 
 
 class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ message once, wherever a crash may have left it.
 
 import asyncio
 import itertools
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -20,6 +21,7 @@ import msgspec
 from segue.adapters.embedded import segments
 from segue.adapters.embedded.database import Database
 from segue.adapters.embedded.rows import Numbered
+from segue.domain.erasure import Content, remaining
 from segue.domain.errors import Unavailable
 from segue.domain.membership import covers
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChanged
@@ -55,6 +57,10 @@ CREATE TABLE IF NOT EXISTS snapshots (
     at INTEGER NOT NULL,
     data BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS erased (
+    profile TEXT PRIMARY KEY,
+    until INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS changes (
     segment TEXT NOT NULL,
     at INTEGER NOT NULL,
@@ -127,8 +133,9 @@ class ArchiveFile:
 
     async def append(self, topic: str, messages: Sequence[Message]) -> None:
         def keep(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
+            erased = _erased(connection, messages)
             for message in messages:
-                _keep(connection, topic, message)
+                _keep(connection, topic, message, erased)
             return connection.execute(_LENGTH).fetchone()  # type: ignore[no-any-return]
 
         length, oldest = await self._database.write(keep)
@@ -226,6 +233,46 @@ class ArchiveFile:
 
     def _topics(self) -> Sequence[Path]:
         return sorted(path for path in self._root.iterdir() if path.is_dir())
+
+    # Erasing
+
+    async def erase(self, keys: Sequence[str], until: int) -> None:
+        async for _ in self.erasing(keys, until):
+            pass
+
+    async def erasing(self, keys: Sequence[str], until: int) -> AsyncGenerator[str, None]:
+        """Erase step by step: each yields what was just done. Whatever happens then, nothing else is lost or doubled,
+        and erasing again completes it.
+
+        Raises Unavailable while somebody reads what is to be deleted.
+        """
+        erased = dict.fromkeys(keys, until)
+        async with self._one_at_a_time:
+            await self._database.write(lambda connection: _forget(connection, erased))
+            yield "forgotten"
+            for topic in self._topics():
+                for folder in segments.days(topic):
+                    for file in segments.segments(folder):
+                        async for step in self._rewritten(file, erased):
+                            yield step
+                    if not segments.delete(self._root, [*segments.superseded(folder)]):
+                        raise Unavailable(f"{folder}: somebody reads what is to be deleted")
+
+    async def _rewritten(self, file: segments.Segment, erased: Mapping[str, int]) -> AsyncIterator[str]:
+        from segue.adapters.embedded import parquet
+
+        found = await _off_the_loop(parquet.telling_of, file.path, [*erased])
+        left = {one.number: _left(one.message, erased) for one in found}
+        gone = [one.number for one in found if left[one.number] != one.message]
+        if not gone:
+            return
+        instead = [Numbered(number, message) for number in gone if (message := left[number])]
+        revised = segments.segment(file.path.parent, file.first, file.last, file.revision + 1)
+        unfinished = revised.path.with_suffix(segments.UNFINISHED)
+        await _off_the_loop(parquet.rewrite, unfinished, file.path, gone, instead)
+        yield "rewritten"
+        await _off_the_loop(segments.settle, unfinished, revised.path)
+        yield "replaced"
 
     # Reading
 
@@ -413,6 +460,10 @@ SELECT id, type, source, time, from_base64(data) FROM "{topic}" WHERE position =
 """
 
 
+_KEY = re.compile(rb'"([0-9a-f]{32})"')
+"""What may be a profile's key in the data of a message."""
+
+
 async def _off_the_loop(function: Callable[..., Value], *arguments: Any) -> Value:
     """What the function returns. Raises Unavailable where DuckDB or the disk fails."""
     from duckdb import Error
@@ -428,12 +479,49 @@ def _numbered(row: Sequence[Any]) -> Numbered:
     return Numbered(number, Message(id=identifier, type=kind, source=source, time=time, data=data))
 
 
-def _keep(connection: sqlite3.Connection, topic: str, message: Message) -> None:
+def _left(message: Message, erased: Mapping[str, int]) -> Message | None:
+    left = remaining(Content(message.type, message.data), erased)
+    return None if left is None else msgspec.structs.replace(message, type=left.type, data=left.data)
+
+
+def _erased(connection: sqlite3.Connection, messages: Sequence[Message]) -> Mapping[str, int]:
+    """Of the profiles that were erased, those that these messages tell of."""
+    if connection.execute("SELECT 1 FROM erased LIMIT 1").fetchone() is None:
+        return {}
+    keys = {key.decode() for message in messages for key in _KEY.findall(message.data)}
+    found = (
+        connection.execute("SELECT profile, until FROM erased WHERE profile = ?", (key,)).fetchone() for key in keys
+    )
+    return dict(row for row in found if row)
+
+
+def _forget(connection: sqlite3.Connection, erased: Mapping[str, int]) -> None:
+    """Leave nothing of these profiles in the tail, now or later."""
+    connection.executemany(
+        "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)", erased.items()
+    )
+    connection.executemany("DELETE FROM snapshots WHERE profile = ? AND at <= ?", erased.items())
+    for number, *row in connection.execute("SELECT number, id, type, source, time, data FROM tail").fetchall():
+        message = _numbered((number, *row)).message
+        left = _left(message, erased)
+        if left is None:
+            connection.execute("DELETE FROM tail WHERE number = ?", (number,))
+        elif left != message:
+            received = _decoded(left.data, _Received) if left.type == EVENTS_RECEIVED else None
+            connection.execute(
+                "UPDATE tail SET type = ?, profile = ?, data = ? WHERE number = ?",
+                (left.type, received and received.key, left.data, number),
+            )
+
+
+def _keep(connection: sqlite3.Connection, topic: str, message: Message, erased: Mapping[str, int]) -> None:
     known = connection.execute(
         "INSERT INTO ids VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (topic, message.id, message.time)
     )
-    if not known.rowcount:
+    left = _left(message, erased) if known.rowcount else None
+    if left is None:
         return
+    message = left
     received = _decoded(message.data, _Received) if message.type == EVENTS_RECEIVED else None
     snapshot = _decoded(message.data, MembershipChanged) if message.type == MEMBERSHIP_CHANGED else None
     instants = [event.received_at for event in received.events] if received else [snapshot.at] if snapshot else []

@@ -18,6 +18,9 @@ Operation: TypeAlias = Callable[[sqlite3.Connection], Result]
 GROUP = 1_000
 """At most so many operations share one transaction, so that the first of them does not wait for ever."""
 
+IDLE_S = 1.0
+"""When nothing is asked for so long, the write-ahead log is emptied: what was deleted is then in no file any more."""
+
 
 class _Job(NamedTuple, Generic[Result]):
     operation: Operation[Result]
@@ -37,7 +40,8 @@ class Database:
 
     `write` returns once the operation's effect is on the disk (group commit, `synchronous=FULL`); one that raises is
     undone by itself, and the others of its group are committed. `read` sees every write that has returned, waits for no
-    fsync of its own, and must not write. Both raise `Unavailable` where SQLite fails: disk full, damaged file.
+    fsync of its own, and must not write. Both raise `Unavailable` where SQLite fails: disk full, damaged file. What is
+    deleted is overwritten.
     """
 
     def __init__(self, path: Path, schema: str, *, max_pages: int | None = None) -> None:
@@ -45,6 +49,7 @@ class Database:
         self._path = path
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
+        self._logged = False
         try:
             self._connection = _connect(path, schema, max_pages)
         except sqlite3.Error as error:
@@ -84,17 +89,27 @@ class Database:
 
     def _waiting(self) -> Sequence[_Job[Any] | None]:
         """At least one job, or the None that ends the thread, and those that wait behind it."""
-        waiting = [self._jobs.get()]
+        waiting = [self._next()]
         with contextlib.suppress(queue.Empty):
             while len(waiting) < GROUP:
                 waiting.append(self._jobs.get_nowait())
         return waiting
+
+    def _next(self) -> _Job[Any] | None:
+        if self._logged:
+            with contextlib.suppress(queue.Empty):
+                return self._jobs.get(timeout=IDLE_S)
+            with contextlib.suppress(sqlite3.Error):  # on a full disk it stays as it is
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._logged = False
+        return self._jobs.get()
 
     def _commit(self, jobs: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
         """Run the jobs in one transaction. Where that fails as a whole, each of them has failed."""
         if not jobs:
             return ()
         try:
+            self._logged = True
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [_Outcome(job.answer, self._attempt_undoing(job.operation)) for job in jobs]
             self._connection.execute("COMMIT")
@@ -162,6 +177,7 @@ def _connect(path: Path, schema: str, max_pages: int | None) -> sqlite3.Connecti
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("PRAGMA secure_delete = ON")
         connection.executescript(schema)
         if max_pages is not None:
             connection.execute(f"PRAGMA max_page_count = {max_pages:d}")

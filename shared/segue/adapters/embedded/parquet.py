@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from segue.adapters.embedded.rows import COLUMNS, Numbered, encoded
+from segue.domain.erasure import WITHOUT_PERSONS
 from segue.domain.errors import Unavailable
+from segue.ports import Message
 
 MEMORY = "1GB"
 
@@ -30,6 +32,33 @@ def merge(path: Path, parts: Sequence[Path]) -> None:
     """Write the rows of several files into one."""
     with closing(connected()) as connection:
         _copy(connection, f"SELECT * FROM {_read_parquet(parts)}", path)
+
+
+def telling_of(path: Path, keys: Sequence[str]) -> Sequence[Numbered]:
+    """The messages of a file that tell of some of these profiles, or may do so."""
+    with failing(), closing(connected()) as connection:
+        rows = connection.execute(
+            f"SELECT number, id, type, source, time, from_base64(data) FROM {_read_parquet([path])} "
+            "WHERE position = 0 AND (list_contains($keys, profile) OR "
+            "profile IS NULL AND NOT list_contains($others, type))",
+            {"keys": list(keys), "others": sorted(WITHOUT_PERSONS)},
+        ).fetchall()
+    return [
+        Numbered(number, Message(id=identifier, type=kind, source=source, time=time, data=data))
+        for number, identifier, kind, source, time, data in rows
+    ]
+
+
+def rewrite(path: Path, part: Path, gone: Sequence[int], instead: Iterable[Numbered]) -> None:
+    """Write the rows of a file into another one, without the messages of these numbers but with those `instead`."""
+    with _lines(instead) as lines, closing(connected()) as connection:
+        numbers = ", ".join(map(str, gone))
+        _copy(
+            connection,
+            f"SELECT * FROM {_read_parquet([part])} WHERE number NOT IN ({numbers}) "
+            f"UNION ALL BY NAME SELECT * FROM {_read_json(lines)}",
+            path,
+        )
 
 
 def connected(threads: int | None = THREADS, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
@@ -80,7 +109,7 @@ def _lines(messages: Iterable[Numbered]) -> Iterator[Path]:
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     connection.execute(
-        f"COPY ({query} ORDER BY profile, received_at, number, position) "
+        f"COPY (SELECT * FROM ({query}) ORDER BY profile, received_at, number, position) "
         f"TO {_text(path)} (FORMAT parquet, COMPRESSION zstd)"
     )
 

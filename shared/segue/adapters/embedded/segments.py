@@ -1,7 +1,8 @@
 """The archive's sealed files: where they lie, which of them count, and how they come and go whole.
 
 A file is `<topic>/received=<day>/<first>-<last>.parquet`: all messages of that topic and day with these numbers. A file
-whose numbers lie within those of another one of its folder is what that one was made of, and does not count any more.
+whose numbers lie within those of another one of its folder is what that one was made of, and does not count any more;
+nor does one of the same numbers and an earlier revision, `<first>-<last>.<revision>.parquet`.
 """
 
 import fcntl
@@ -20,16 +21,20 @@ class Segment(NamedTuple):
     first: int
     last: int
     path: Path
+    revision: int = 0
 
 
-def segment(folder: Path, first: int, last: int) -> Segment:
+def segment(folder: Path, first: int, last: int, revision: int = 0) -> Segment:
     """The file of these numbers in a day's folder."""
-    return Segment(first, last, folder / f"{first:012d}-{last:012d}.parquet")
+    name = f"{first:012d}-{last:012d}" + (f".{revision:06d}" if revision else "")
+    return Segment(first, last, folder / f"{name}.parquet", revision)
 
 
 def segments(folder: Path) -> Sequence[Segment]:
     """The files of a day's folder that count, by their numbers."""
-    found = sorted((_read(path) for path in folder.glob("*.parquet")), key=lambda one: (one.first, -one.last))
+    found = sorted(
+        (_read(path) for path in folder.glob("*.parquet")), key=lambda one: (one.first, -one.last, -one.revision)
+    )
     counting: list[Segment] = []
     for one in found:
         if not counting or one.last > counting[-1].last:
@@ -74,17 +79,19 @@ def reading(root: Path) -> Iterator[None]:
         yield
 
 
-def delete(root: Path, paths: Sequence[Path]) -> None:
-    """Delete files, unless somebody reads: then they are deleted another time."""
+def delete(root: Path, paths: Sequence[Path]) -> bool:
+    """Delete files, and say so, unless somebody reads: then they are deleted another time."""
     with (root / "readers").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return
+            return False
         for path in paths:
             path.unlink(missing_ok=True)
+    return True
 
 
 def _read(path: Path) -> Segment:
-    first, _, last = path.stem.partition("-")
-    return Segment(int(first), int(last), path)
+    numbers, _, revision = path.stem.partition(".")
+    first, _, last = numbers.partition("-")
+    return Segment(int(first), int(last), path, int(revision or 0))
