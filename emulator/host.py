@@ -78,7 +78,12 @@ async def embedded(
             clock=clock,
         )
         await catalogs.publish(ports.catalog, definitions)
-        platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock))
+        platform = Platform(
+            settings=settings,
+            ports=ports,
+            catalogs=Catalogs(ports.catalog, clock),
+            locate=wiring.places(settings),
+        )
         wiring.use(platform)
         stack.callback(wiring.use, None)
         host = Host(platform, opened)

@@ -9,6 +9,7 @@ from segue.domain import rules
 from segue.domain.document import FAILED_EVENTS, PROFILES, STATES, StateDocument, decode_profile, decode_state
 from segue.domain.message import (
     EVENTS,
+    EVENTS_OF_BOTS,
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
     MEMBERSHIPS,
@@ -29,11 +30,13 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     consent: int
     refused: int
     failed: int
+    bot: int
 
     @property
     def open(self) -> int:
         """How many events are still on their way; below 0 while the archive is behind."""
-        return self.published - self.folded - self.duplicate - self.late - self.consent - self.refused - self.failed
+        told = (self.folded, self.duplicate, self.late, self.consent, self.refused, self.failed, self.bot)
+        return self.published - sum(told)
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,9 @@ async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger
         published += events
         if message.type == EVENTS_WITHHELD:
             recorded[msgspec.json.decode(message.data, type=EventsWithheld).reason] += events
-        if message.id in given_up:
+        elif message.type == EVENTS_OF_BOTS:
+            recorded["bot"] += events
+        elif message.id in given_up:
             recorded["refused" if message.type == EVENTS_REFUSED else "failed"] += events
     counts = Counter[str]()
     for profile in await profiles(ports) if known is None else known:
@@ -73,6 +78,7 @@ async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger
         consent=recorded["consent"],
         refused=recorded["refused"],
         failed=recorded["failed"],
+        bot=recorded["bot"],
     )
 
 

@@ -22,6 +22,7 @@ from segue.domain.document import StateDocument
 from segue.domain.errors import Unavailable
 from segue.domain.message import (
     EVENTS,
+    EVENTS_OF_BOTS,
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
@@ -29,6 +30,7 @@ from segue.domain.message import (
     MEMBERSHIPS,
     PROFILE_DUE,
     PROFILES_BEHIND,
+    EventsOfBots,
     EventsReceived,
     EventsRefused,
     EventsWithheld,
@@ -42,6 +44,7 @@ from segue.ports import ABSENT, Document, Message, Ports, Write
 Body: TypeAlias = EventsReceived | EventsRefused | EventsWithheld | ProfileDue | ProfilesBehind
 
 KINDS: Mapping[str, type[Body]] = {
+    EVENTS_OF_BOTS: EventsOfBots,
     EVENTS_RECEIVED: EventsReceived,
     EVENTS_REFUSED: EventsRefused,
     EVENTS_WITHHELD: EventsWithheld,
@@ -68,6 +71,8 @@ class Evaluator:
     async def __call__(self, message: Message) -> None:
         """Return once the message's effect is durable and announced. Raises Invalid for what is no such message."""
         match strict.decode_one_of(message.type, message.data, KINDS):
+            case EventsOfBots():
+                return
             case EventsReceived() as received:
                 await self._evaluate(_work_of_events(message, received))
             case ProfileDue() as due:

@@ -8,10 +8,12 @@ import msgspec
 
 from segue.domain.call import CallType, Reading, Reception, Warning, envelope, read
 from segue.domain.consent import consented
+from segue.domain.enrichment import enriched, without_address, without_contact_details
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Event, Json
 from segue.domain.identity import named
 from segue.domain.message import (
+    EVENTS_OF_BOTS,
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
@@ -60,7 +62,11 @@ def ingest(
     calls, reception = _opened(body, address, reception)
     readings, refused = _read(calls, reception, key_of)
     kept, withheld = consented(readings, reception.consent, reception.gpc)
-    data = [(EVENTS_RECEIVED, each) for each in _received(kept, reception, key_of)]
+    of_visitors, of_bots = _told_apart(kept, reception)
+    data = [
+        *((EVENTS_RECEIVED, each) for each in _received(of_visitors, reception, key_of)),
+        *((EVENTS_OF_BOTS, each) for each in _received(of_bots, reception, key_of)),
+    ]
     if withheld:
         data.append((EVENTS_WITHHELD, _withheld(withheld, reception)))
     if refused:
@@ -82,12 +88,13 @@ def _opened(body: Mapping[str, Json], address: Address, reception: Reception) ->
     """The calls of a body, and how they arrived: with what their envelope says of them all."""
     if address not in ("batch", "import"):
         return [{**body, "type": address}], reception
-    batch = envelope(body)
+    common, named = _discreet(body, reception)
+    batch = envelope(common)
     context = batch.context or {}
     if len(msgspec.json.encode(context)) * len(batch.batch) > LARGEST_COMMON_PART:
         raise TooLarge("expected a smaller context, or fewer calls that it is merged under")
     sent_at = reception.sent_at if batch.sent_at is None else batch.sent_at
-    return batch.batch, msgspec.structs.replace(reception, context=context, sent_at=sent_at)
+    return batch.batch, msgspec.structs.replace(reception, context=context, sent_at=sent_at, address=named)
 
 
 def _read(
@@ -95,15 +102,37 @@ def _read(
 ) -> tuple[Sequence[Reading], Sequence[RefusedEvent]]:
     """The calls that can be events, and those that cannot. Raises Invalid if all cannot, for the first one's reason."""
     readings, refused = [], []
-    for index, call in enumerate(calls):
+    for index, sent in enumerate(calls):
+        call, address = _discreet(sent, reception)
         try:
-            readings.append(read(call, reception))
+            readings.append(_enriched(read(call, reception), address, reception))
         except Invalid as error:
             keys = tuple(key_of(each) for each in named(call))
             refused.append(RefusedEvent(index=index, reason=str(error), event=call, keys=keys))
     if not readings:
         raise Invalid(refused[0].reason)
     return readings, refused
+
+
+def _discreet(call: Json, reception: Reception) -> tuple[Json, str | None]:
+    """A call without what is not kept, neither of an event nor of what was refused; and the visitor's IP address."""
+    call, address = without_address(call)
+    return call if reception.keeps_contact_details else without_contact_details(call), address
+
+
+def _enriched(reading: Reading, address: str | None, reception: Reception) -> Reading:
+    named = reception.address if address is None else address
+    return msgspec.structs.replace(reading, event=enriched(reading.event, named, reception.circumstances))
+
+
+def _told_apart(readings: Sequence[Reading], reception: Reception) -> tuple[Sequence[Reading], Sequence[Reading]]:
+    """Those of visitors, and those of bots if the source leaves them out."""
+    if reception.keeps_bots:
+        return readings, ()
+    told: dict[bool, list[Reading]] = {False: [], True: []}
+    for reading in readings:
+        told[reading.event.context.get("bot") is True].append(reading)
+    return told[False], told[True]
 
 
 def _received(

@@ -23,6 +23,7 @@ from segue.catalogs import Catalogs
 from segue.domain.call import CallType, Reception
 from segue.domain.catalog import Catalog, Source
 from segue.domain.credential import basic_user, bearer_token
+from segue.domain.enrichment import Circumstances, circumstances
 from segue.domain.errors import NotFound, SegueError, Unauthorized
 from segue.domain.event import Json
 from segue.domain.message import EVENTS
@@ -102,6 +103,9 @@ class Endpoint:
             imported=False,
             received_at=now,
             max_age=catalog.settings.max_age,
+            keeps_contact_details=source.keeps_contact_details,
+            keeps_bots=source.bots == "keep",
+            circumstances=self._circumstances(request),
             sent_at=request.headers.get("sentat"),
             consent=catalog.consent,
             gpc=request.headers.get("sec-gpc") == "1",
@@ -111,7 +115,7 @@ class Endpoint:
     async def import_(self, request: Request) -> Response:
         """POST /v1/import, with a source's secret key: it back-dates, and its user ids are the owner's own."""
         body, catalog, now = await self._received(request)
-        id_ = _owner(catalog, request)
+        id_, source = _owner(catalog, request)
         reception = Reception(
             source=id_,
             trusted=True,
@@ -119,6 +123,9 @@ class Endpoint:
             received_at=now,
             max_age=catalog.settings.max_age,
             consent=catalog.consent,
+            keeps_contact_details=source.keeps_contact_details,
+            keeps_bots=source.bots == "keep",
+            circumstances=Circumstances(locate=self._platform.locate),
         )
         return await self._published(ingest(body, "import", reception, self._key_of, self._new_id), id_)
 
@@ -148,6 +155,10 @@ class Endpoint:
         compiled = await self._platform.catalogs.current()
         body = decode(await read_body(request))
         return body, compiled.catalog, self._platform.ports.clock.now()
+
+    def _circumstances(self, request: Request) -> Circumstances:
+        address = request.client.host if request.client else ""
+        return circumstances(request.headers, address, self._platform.settings.geo_headers, self._platform.locate)
 
     async def _published(self, accepted: Accepted, source: str) -> Response:
         await self._platform.ports.bus.publish(EVENTS, accepted.messages)
@@ -205,13 +216,13 @@ def _sender(catalog: Catalog, request: Request, key: str) -> tuple[str, Source]:
     return found
 
 
-def _owner(catalog: Catalog, request: Request) -> str:
-    """The id of the source that the secret key belongs to. The body is no place for a secret: it is kept."""
+def _owner(catalog: Catalog, request: Request) -> tuple[str, Source]:
+    """The source that the secret key belongs to. The body is no place for a secret: it is kept."""
     authorization = _authorization(request)
     found = catalog.source_of_secret_key(basic_user(authorization) or bearer_token(authorization))
     if found is None:
         raise Unauthorized("expected the secret key of a source, as Basic user name or as Bearer token")
-    return found[0]
+    return found
 
 
 def _key_of_call(request: Request, body: Mapping[str, Json]) -> str:

@@ -17,6 +17,7 @@ from starlette.types import Message as ASGIMessage
 
 from segue import failures, telemetry
 from segue.catalogs import Catalogs
+from segue.domain.enrichment import Locate
 from segue.domain.errors import Invalid, NotFound, Rejected, SegueError, Throttled, TooLarge, Unauthorized, Unavailable
 from segue.domain.time import instant
 from segue.ports import Message, Ports
@@ -70,6 +71,9 @@ class Serving(Protocol):
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def locate(self) -> Locate: ...
 
     @property
     def ports(self) -> Ports: ...

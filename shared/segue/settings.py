@@ -7,6 +7,10 @@
 - SEGUE_CATALOG_DATABASE: the Firestore database of the catalogue; `catalog` by default.
 - SEGUE_PUSH_AUDIENCE, SEGUE_PUSH_ACCOUNT: the audience and the e-mail that a push request's token must carry, both or
   neither; without them pushes are not verified.
+- SEGUE_GEO_HEADERS: whose headers tell where a visitor is: `client-geo` (X-Client-Geo-Country, -Region, -City and
+  -CityLatLong) or `appengine` (X-AppEngine-…). Only where a load balancer in front sets all of them on every request:
+  otherwise any client can say that it is anywhere. None by default.
+- SEGUE_GEOIP: a MaxMind file (.mmdb) with the places of IP addresses; none by default.
 - SEGUE_WEBHOOK_SECRETS: the secrets that webhooks are signed with, a JSON object from name to secret.
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks go to private addresses; `false` by default.
 """
@@ -17,6 +21,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 import msgspec
 
+from segue.domain.enrichment import GeoHeaders
 from segue.domain.errors import Invalid
 
 PlatformName: TypeAlias = Literal["embedded", "google"]
@@ -34,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     catalog_database: str
     push_audience: str
     push_account: str
+    geo_headers: GeoHeaders | None
+    geoip: Path | None
     webhook_secrets: Mapping[str, str]
     allow_private_destinations: bool
 
@@ -54,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             catalog_database=env.get("SEGUE_CATALOG_DATABASE", "catalog"),
             push_audience=_paired(env, "SEGUE_PUSH_AUDIENCE", "SEGUE_PUSH_ACCOUNT"),
             push_account=_paired(env, "SEGUE_PUSH_ACCOUNT", "SEGUE_PUSH_AUDIENCE"),
+            geo_headers=_geo_headers(env),
+            geoip=Path(env["SEGUE_GEOIP"]) if env.get("SEGUE_GEOIP") else None,
             webhook_secrets=_webhook_secrets(env),
             allow_private_destinations=_flag(env, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         )
@@ -82,6 +91,13 @@ def _platform(env: Mapping[str, str]) -> PlatformName:
     if name not in get_args(PlatformName):
         raise Invalid(f"expected one of {', '.join(get_args(PlatformName))}, found {name!r}", path="SEGUE_PLATFORM")
     return cast(PlatformName, name)
+
+
+def _geo_headers(env: Mapping[str, str]) -> GeoHeaders | None:
+    name = env.get("SEGUE_GEO_HEADERS")
+    if name and name not in get_args(GeoHeaders):
+        raise Invalid(f"expected one of {', '.join(get_args(GeoHeaders))}, found {name!r}", path="SEGUE_GEO_HEADERS")
+    return cast(GeoHeaders, name) if name else None
 
 
 def _secret(env: Mapping[str, str]) -> bytes:

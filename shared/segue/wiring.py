@@ -8,6 +8,7 @@ import msgspec
 
 from segue import telemetry
 from segue.catalogs import Catalogs
+from segue.domain.enrichment import Locate, nowhere
 from segue.ports import Ports
 from segue.settings import PlatformName, Settings
 
@@ -16,12 +17,14 @@ Identity: TypeAlias = Callable[[str | None], Awaitable[None]]
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What a function works with. `identity` verifies who pushes messages; None where nobody else can."""
+    """What a function works with. `identity` verifies who pushes messages; None where nobody else can. `locate` tells
+    the place of an IP address."""
 
     settings: Settings
     ports: Ports
     catalogs: Catalogs
     identity: Identity | None = None
+    locate: Locate = nowhere
 
 
 _installed: Platform | None = None
@@ -43,6 +46,15 @@ def use(platform: Platform | None) -> None:
     _installed = platform
 
 
+def places(settings: Settings) -> Locate:
+    """Where IP addresses are, by the MaxMind file that the settings name; nobody knows without one. Raises Invalid."""
+    if settings.geoip is None:
+        return nowhere
+    from segue.adapters.geoip import located_by
+
+    return located_by(settings.geoip)
+
+
 def _embedded(settings: Settings) -> Platform:
     from segue.adapters.embedded.platform import EmbeddedPlatform
     from segue.adapters.system import SystemClock
@@ -58,7 +70,8 @@ def _embedded(settings: Settings) -> Platform:
         http=WebHttp(allow_private=settings.allow_private_destinations),
         clock=clock,
     )
-    return Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock))
+    catalogs = Catalogs(ports.catalog, clock)
+    return Platform(settings=settings, ports=ports, catalogs=catalogs, locate=places(settings))
 
 
 def _google(settings: Settings) -> Platform:
@@ -79,7 +92,8 @@ def _google(settings: Settings) -> Platform:
         clock=clock,
     )
     identity = PushIdentity(settings.push_audience, settings.push_account, clock) if settings.push_account else None
-    return Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock), identity=identity)
+    catalogs = Catalogs(ports.catalog, clock)
+    return Platform(settings=settings, ports=ports, catalogs=catalogs, identity=identity, locate=places(settings))
 
 
 _PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded, "google": _google}

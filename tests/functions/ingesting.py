@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 from emulator.catalog import load
 from functions.ingest.routes import application
+from segue import wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
@@ -70,15 +72,25 @@ class Ingest:
         return [msgspec.json.decode(each.data, type=DATA[each.type]) for each in await self.messages()]
 
 
+@cache
+def _catalog() -> bytes:
+    return load(ROOT / "infra" / "catalog")
+
+
 @asynccontextmanager
 async def ingesting(
-    folder: Path, *, subscribed: bool = True, source: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    subscribed: bool = True,
+    source: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Ingest]:
-    """Ingest; `source` changes the demo's source. Nobody subscribed: what is published cannot be kept."""
+    """Ingest; `source` changes the demo's source, `environment` adds to the least one. Nobody subscribed: what is
+    published cannot be kept."""
     clock = ManualClock(NOW)
     embedded = EmbeddedPlatform.open(folder, clock, [EVALUATE] if subscribed else [])
     try:
-        documents = msgspec.json.decode(load(ROOT / "infra" / "catalog"))
+        documents = msgspec.json.decode(_catalog())
         documents["sources"]["shop"] |= source or {}
         await embedded.catalog.publish(msgspec.json.encode(documents))
         ports = Ports(
@@ -89,8 +101,13 @@ async def ingesting(
             http=WebHttp(),
             clock=clock,
         )
-        settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests"})
-        platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(embedded.catalog, clock))
+        settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests", **(environment or {})})
+        platform = Platform(
+            settings=settings,
+            ports=ports,
+            catalogs=Catalogs(embedded.catalog, clock),
+            locate=wiring.places(settings),
+        )
         ingest = Ingest(embedded, platform, clock)
         async with ingest.http:
             yield ingest

@@ -68,9 +68,12 @@ FIGURES: Final[Mapping[str, Callable[[str, Condition, Sequence[Event]], int]]] =
 PLACES: Final = {
     "entry_page": ("properties.path", "context.page.path"),
     "referrer": ("context.page.referrer", "properties.referrer"),
+    "referral": ("context.referrer",),
     "campaign": ("context.campaign",),
+    "browser": ("context.browser",),
     "device": ("context.device",),
     "os": ("context.os",),
+    "bot": ("context.bot",),
     "locale": ("context.locale",),
     "timezone": ("context.timezone",),
     "country": ("context.location.country",),

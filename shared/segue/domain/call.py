@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from segue.domain.catalog import Consent
 from segue.domain.ecommerce import current_name, with_currency
+from segue.domain.enrichment import UNKNOWN, Circumstances, looks_like_email
 from segue.domain.errors import Invalid
 from segue.domain.event import GROUP, Event, Json
 from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
@@ -41,7 +42,9 @@ VIEWS: Mapping[str, str] = {"page": "Page Viewed", "screen": "Screen Viewed"}
 NOT_THE_EVENT = frozenset(["messageId", "sentAt", "writeKey"])
 """Fields that may differ when a client sends the same event again; an id that we derive leaves them out."""
 
-Warning: TypeAlias = Literal["illegal_id", "message_id_derived", "timestamp_unusable", "timestamp_in_the_future"]
+Warning: TypeAlias = Literal[
+    "illegal_id", "email_as_id", "message_id_derived", "timestamp_unusable", "timestamp_in_the_future"
+]
 """What was not as it should be in an event that was accepted all the same."""
 
 CallType: TypeAlias = Literal["track", "identify", "page", "screen", "group", "alias"]
@@ -122,7 +125,8 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     """How calls arrived: from which source, when, and what holds where a call itself says nothing.
 
     `trusted`: the user ids are believed. `imported`: the calls are a log, and each counts as received when it happened.
-    `max_age` and `consent` are the catalogue's. `context` and `sent_at` are the envelope's. `gpc`: the browser said
+    `keeps_contact_details` and `keeps_bots` are the source's, `max_age` and `consent` the catalogue's, `context` and
+    `sent_at` the envelope's; `address` is the visitor's, where the envelope names it. `gpc`: the browser said
     `Sec-GPC: 1`.
     """
 
@@ -131,6 +135,10 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     imported: bool
     received_at: int
     max_age: int
+    keeps_contact_details: bool = False
+    keeps_bots: bool = False
+    circumstances: Circumstances = UNKNOWN
+    address: str | None = None
     context: dict[str, Json] = {}
     sent_at: Json = None
     consent: Consent = Consent()
@@ -232,6 +240,8 @@ def with_progress(name: str, properties: dict[str, Json]) -> dict[str, Json]:
 def _legal(value: Json, path: str, warnings: list[Warning]) -> str | None:
     found = identifier(value, path)
     if found is None or not is_illegal(found):
+        if found is not None and looks_like_email(found):
+            warnings.append("email_as_id")
         return found
     warnings.append("illegal_id")
     return None

@@ -122,6 +122,10 @@ class Source(Part):
     """The sites whose pages may send with the write key."""
     trusts_user_id: bool = False
     """The user ids it sends are believed (a server's, or a test's); of a public site anybody can send any."""
+    keeps_contact_details: bool = False
+    """E-mail addresses and telephone numbers are kept as they are sent; otherwise as their SHA-256, in hex."""
+    bots: Literal["keep", "exclude"] = "exclude"
+    """Whether bots can be members of segments; in the archive and in the ledger they are anyhow."""
     rate: Rate | None = None
     """What is sent with the write key in all; no limit if left out."""
     client_rate: Rate | None = None

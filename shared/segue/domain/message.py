@@ -3,6 +3,7 @@
 | topic | type | data | published by | read by |
 | --- | --- | --- | --- | --- |
 | events | segue.events.received | EventsReceived | ingest | evaluate, archive |
+| events | segue.events.of-bots | EventsOfBots | ingest | archive |
 | events | segue.events.refused | EventsRefused | ingest | evaluate, archive |
 | events | segue.events.withheld | EventsWithheld | ingest | evaluate, archive |
 | events | segue.profile.due | ProfileDue | tick | evaluate |
@@ -23,6 +24,7 @@ from segue.domain.profile import Key, ProfileRef
 EVENTS, TICKS, MEMBERSHIPS, SWEEPS = "events", "ticks", "memberships", "sweeps"
 
 EVENTS_RECEIVED = "segue.events.received"
+EVENTS_OF_BOTS = "segue.events.of-bots"
 EVENTS_REFUSED = "segue.events.refused"
 EVENTS_WITHHELD = "segue.events.withheld"
 PROFILE_DUE = "segue.profile.due"
@@ -42,6 +44,10 @@ class EventsReceived(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     events: tuple[Event, ...]
     imported: bool = False
+
+
+class EventsOfBots(EventsReceived, frozen=True, kw_only=True):
+    """The events of one request and one bot, of a source that leaves bots out: they are archived, and never folded."""
 
 
 class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):

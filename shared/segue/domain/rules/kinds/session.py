@@ -23,9 +23,12 @@ PAGE_VIEWED: Final = "Page Viewed"
 SAID: Final[Mapping[str, tuple[str, ...]]] = {
     "entry_page": ("properties.path", "context.page.path"),
     "referrer": ("context.page.referrer", "properties.referrer"),
+    "referral": ("context.referrer",),
     "campaign": ("context.campaign",),
+    "browser": ("context.browser",),
     "device": ("context.device",),
     "os": ("context.os",),
+    "bot": ("context.bot",),
     "locale": ("context.locale",),
     "timezone": ("context.timezone",),
     "country": ("context.location.country",),

@@ -1,0 +1,82 @@
+"""E-mail addresses and telephone numbers in what is sent, which are kept as hashes."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from segue.domain.event import Json
+from segue.domain.identity import is_number
+
+
+def _email(text: str) -> str:
+    return text.lower()
+
+
+def _phone(text: str) -> str:
+    """Its digits, with a + in front where the country's code begins it; what has no digits stays as it is."""
+    digits = "".join(filter(str.isdigit, text))
+    return f"+{digits.removeprefix('00')}" if digits and text.startswith(("+", "00")) else digits or text.lower()
+
+
+NORMAL: Final[Mapping[str, Callable[[str], str]]] = {
+    **dict.fromkeys(("email", "Email", "e-mail", "emailAddress", "email_address"), _email),
+    **dict.fromkeys(("phone", "Phone", "phoneNumber", "phone_number", "mobilePhone", "mobile_phone"), _phone),
+}
+"""The fields that are hashed, and how what is the same becomes equal first."""
+
+_HASH: Final = re.compile("[0-9a-f]{64}")
+_EMAIL: Final = re.compile(r"[^\s@]{1,64}@[^\s@]+\.[^\s@]+")
+
+
+def looks_like_email(text: str) -> bool:
+    return "@" in text and _EMAIL.fullmatch(text) is not None
+
+
+def without_contact_details(call: Json) -> Json:
+    """A call as it was sent, with hashes for what its traits and properties, at any depth, tell of how to reach
+    somebody."""
+    if not isinstance(call, dict):
+        return call
+    call = _with(call, "properties", _hashed_in(call.get("properties")))
+    call = _with(call, "traits", _hashed_in(call.get("traits")))
+    return _with(call, "context", _without_traits_details(call.get("context")))
+
+
+def contact_hash(name: str, text: str) -> str:
+    """The SHA-256 of a field's text in NFKC, trimmed and normal, in hex; a blank text and a hash stay as they are."""
+    text = unicodedata.normalize("NFKC", text).strip()
+    return text if not text or _HASH.fullmatch(text) else hashlib.sha256(NORMAL[name](text).encode()).hexdigest()
+
+
+def _without_traits_details(context: Json) -> Json:
+    return _with(context, "traits", _hashed_in(context.get("traits"))) if isinstance(context, dict) else context
+
+
+def _hashed_in(value: Json) -> Json:
+    """A value with the contact details of all objects in it hashed; the very same one if there are none."""
+    if isinstance(value, list):
+        items = [_hashed_in(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if not isinstance(value, dict):
+        return value
+    changed = {
+        name: new
+        for name, member in value.items()
+        if (new := _hashed(name, member) if name in NORMAL else _hashed_in(member)) is not member
+    }
+    return value | changed if changed else value
+
+
+def _hashed(name: str, value: Json) -> Json:
+    """A contact detail hashed, wherever in a field's value it stands; null, which removes a trait, stays."""
+    if isinstance(value, list):
+        return [_hashed(name, item) for item in value]
+    if isinstance(value, dict):
+        return {inner: _hashed(name, member) for inner, member in value.items()}
+    return contact_hash(name, str(value)) if isinstance(value, str) or is_number(value) else value
+
+
+def _with(whole: dict[str, Json], name: str, part: Json) -> dict[str, Json]:
+    return whole if part is whole.get(name) else {**whole, name: part}
