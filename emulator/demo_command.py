@@ -57,7 +57,7 @@ def demo(port: int | None, log: Path | None, catalog_folder: Path) -> None:
         console.print(f"Segue answers at {url}")
         asyncio.run(_show(url, log, console))
         if sys.stdout.isatty():
-            console.print(f"Segue goes on serving at {url}; Ctrl-C ends it.")
+            console.print(f"The demo shop is open at {url}/ and shows what Segue knows as you click. Ctrl-C ends it.")
             with suppress(KeyboardInterrupt):
                 process.wait()
 
@@ -109,7 +109,7 @@ def _free(port: int | None) -> int:
 @contextmanager
 def _platform(port: int, data: Path, catalog_folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`segue run` in a process of its own, so that what is measured is not slowed by whoever measures."""
-    command = [sys.argv[0], "run", "--port", str(port), "--data", str(data), "--catalog", str(catalog_folder)]
+    command = [sys.argv[0], "run", "--shop", "--port", str(port), "--data", str(data), "--catalog", str(catalog_folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 (this very program)
         try:
             said = process.stdout.readline() if process.stdout else ""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import httpx
@@ -30,6 +30,7 @@ from emulator.control import Control
 from emulator.google_emulators import google_emulators
 from emulator.schedules import keep
 from emulator.server import HOST, listening, serve
+from emulator.storefront.served import allowing, with_shop
 from emulator.topology import ROOT, function_of, topology
 from functions.ingest.body import GZIP, inflated
 from segue import catalogs, entrypoint, telemetry, wiring
@@ -61,9 +62,10 @@ def run_google(
     data: Path,
     catalog_folder: Path,
     ready: Callable[[str], None],
+    shop: bool = False,
     pushed_to: Callable[[str], str] = str,
 ) -> None:
-    """Serve until interrupted; `ready` hears the address once everything answers.
+    """Serve until interrupted; `ready` hears the address once everything answers. `shop`: with the demo shop at `/`.
 
     The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. `pushed_to` says
     where a function's messages are pushed, given its own address; a test puts something between.
@@ -76,7 +78,7 @@ def run_google(
     with google_emulators() as emulators:
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
-        uvloop.run(_run(listener, folder, definitions, ready, pushed_to))
+        uvloop.run(_run(listener, folder, definitions, ready, shop, pushed_to))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -89,14 +91,15 @@ async def _run(
     folder: Path,
     definitions: bytes,
     ready: Callable[[str], None],
+    shop: bool,
     pushed_to: Callable[[str], str],
 ) -> None:
     from segue.adapters.google import admin
 
     platform = wiring.platform()
     telemetry.start("WARNING")
-    await catalogs.publish(platform.ports.catalog, definitions)
     front_url = "http://{}:{}".format(*listener.getsockname())
+    await catalogs.publish(platform.ports.catalog, allowing(definitions, front_url) if shop else definitions)
     with _started(topology()["functions"], folder) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         endpoints = admin.Endpoints(
@@ -108,8 +111,9 @@ async def _run(
         async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as http:
             front = Front(platform, {child.name: child.url for child in children}, http)
             schedules = [asyncio.create_task(keep(each, platform.ports)) for each in topology()["schedules"].values()]
-            ready(front_url)
-            await serve(front.app(), listener)
+            async with with_shop(front.app(), front_url) if shop else nullcontext(front.app()) as app:
+                ready(front_url)
+                await serve(app, listener)
             for schedule in schedules:
                 schedule.cancel()
 

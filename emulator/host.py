@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
@@ -17,6 +17,7 @@ from emulator import catalog, functions
 from emulator.control import Control
 from emulator.schedules import keep
 from emulator.server import listening, serve
+from emulator.storefront.served import allowing, with_shop
 from emulator.topology import function_of, topology
 from segue import catalogs, entrypoint, failures, telemetry, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
@@ -36,20 +37,25 @@ LONGEST_INTERVAL = 5 * SECOND
 POLL_S = 0.01
 
 
-def run_embedded(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `ready` hears the address once it answers. Port 0 takes a free one.
+def run_embedded(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None], shop: bool = False) -> None:
+    """Serve until interrupted; `ready` hears the address once it answers. Port 0 takes a free one. `shop`: with the
+    demo shop at `/`.
 
     Raises Unavailable if the port or the data folder is in use or a file is damaged, and Rejected if the catalogue is
     broken.
     """
-    uvloop.run(_run(port, data, catalog_folder, ready))
+    uvloop.run(_run(port, data, catalog_folder, ready, shop))
 
 
-async def _run(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None]) -> None:
+async def _run(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None], shop: bool) -> None:
     definitions = catalog.load(catalog_folder)
     with listening(port) as listener:
-        async with embedded(data, definitions) as app:
-            ready("http://{}:{}".format(*listener.getsockname()))
+        url = "http://{}:{}".format(*listener.getsockname())
+        async with (
+            embedded(data, allowing(definitions, url) if shop else definitions) as segue,
+            with_shop(segue, url) if shop else nullcontext(segue) as app,
+        ):
+            ready(url)
             await serve(app, listener)
 
 

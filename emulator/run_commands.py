@@ -9,7 +9,7 @@ from emulator.google_host import run_google
 from emulator.host import run_embedded
 from emulator.options import CATALOG, PORT
 
-PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None]], None]] = {
+PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None], bool], None]] = {
     "embedded": run_embedded,
     "google": run_google,
 }
@@ -33,6 +33,9 @@ PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None]], None]
     help="The folder of the platform's files.",
 )
 @CATALOG
-def run(platform: str, port: int, data: Path, catalog_folder: Path) -> None:
+@click.option("--shop", is_flag=True, help="With the demo shop at / of the same address.")
+def run(platform: str, port: int, data: Path, catalog_folder: Path, shop: bool) -> None:
     """Run Segue until Ctrl-C."""
-    PLATFORMS[platform](port, data, catalog_folder, lambda url: click.echo(f"Segue ({platform}) answers at {url}"))
+    PLATFORMS[platform](
+        port, data, catalog_folder, lambda url: click.echo(f"Segue ({platform}) answers at {url}"), shop
+    )

@@ -1,0 +1,35 @@
+"""The shop and Segue on one address: pages at `/`, and Segue's own paths as everywhere."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator.storefront.app import storefront
+from emulator.topology import function_of
+
+SEGUES = ("/v1/", "/_segue/")
+"""What is Segue's to refuse, too, where no function answers it."""
+
+
+@asynccontextmanager
+async def with_shop(segue: ASGIApp, url: str) -> AsyncIterator[ASGIApp]:
+    """Segue, answering at this address, with the shop at every path that is not Segue's."""
+    async with storefront(url) as shop:
+
+        async def front(scope: Scope, receive: Receive, send: Send) -> None:
+            path: str = scope["path"]
+            app = segue if path.startswith(SEGUES) or function_of(path) else shop
+            await app(scope, receive, send)
+
+        yield front
+
+
+def allowing(definitions: bytes, url: str) -> bytes:
+    """A catalogue whose sources let the pages of this address send: the shop's port is chosen when it starts."""
+    documents = msgspec.json.decode(definitions)
+    here = [url, url.replace("127.0.0.1", "localhost")]
+    for source in documents.get("sources", {}).values():
+        source["origins"] = list(dict.fromkeys([*source.get("origins", []), *here]))
+    return msgspec.json.encode(documents, order="sorted")
