@@ -7,25 +7,29 @@ this very instance did so already; nobody else clears. So a crash between write 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from functions.evaluate.fold import Folded, folded
-from functions.evaluate.work import Oversized, PastNeeded, Work
-from segue import failures, retries
+from functions.evaluate.link import Joined, joined
+from functions.evaluate.past import PastNeeded, keys_of, past
+from functions.evaluate.work import Oversized, Work
+from segue import failures, retries, telemetry
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, rules, strict
-from segue.domain.document import StateDocument
-from segue.domain.errors import Unavailable
+from segue.domain import document, links, strict
+from segue.domain.document import Redirect, StateDocument
+from segue.domain.errors import Invalid, Unavailable
 from segue.domain.message import (
     EVENTS,
     EVENTS_OF_BOTS,
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
+    LINK_REQUESTED,
     MEMBERSHIP_CHANGED,
     MEMBERSHIPS,
     PROFILE_DUE,
@@ -34,6 +38,7 @@ from segue.domain.message import (
     EventsReceived,
     EventsRefused,
     EventsWithheld,
+    LinkRequested,
     MembershipChanged,
     ProfileDue,
     ProfilesBehind,
@@ -41,13 +46,14 @@ from segue.domain.message import (
 from segue.domain.profile import shard_of
 from segue.ports import ABSENT, Document, Message, Ports, Write
 
-Body: TypeAlias = EventsReceived | EventsRefused | EventsWithheld | ProfileDue | ProfilesBehind
+Body: TypeAlias = EventsReceived | EventsRefused | EventsWithheld | LinkRequested | ProfileDue | ProfilesBehind
 
 KINDS: Mapping[str, type[Body]] = {
     EVENTS_OF_BOTS: EventsOfBots,
     EVENTS_RECEIVED: EventsReceived,
     EVENTS_REFUSED: EventsRefused,
     EVENTS_WITHHELD: EventsWithheld,
+    LINK_REQUESTED: LinkRequested,
     PROFILE_DUE: ProfileDue,
     PROFILES_BEHIND: ProfilesBehind,
 }
@@ -75,6 +81,8 @@ class Evaluator:
                 return
             case EventsReceived() as received:
                 await self._evaluate(_work_of_events(message, received))
+            case LinkRequested() as request:
+                await self._link(message, request)
             case ProfileDue() as due:
                 await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
             case ProfilesBehind() as behind:
@@ -87,11 +95,10 @@ class Evaluator:
     async def _bring_up(self, message: Message, behind: ProfilesBehind) -> None:
         """Bring each of the profiles up to the catalogue. Raises the first one's Unavailable once all were tried."""
         filling = (await self._catalogs.at_least(behind.catalog)).prepared is not None
-        histories = await self._ports.archive.histories(behind.keys) if filling else {}
+        found = await past(self._ports.archive, behind.keys) if filling else None
         put_off: list[Unavailable] = []
         for key in behind.keys:
-            history = _deliveries(histories.get(key, ())) if filling else None
-            work = Work(key=key, delivery=message.id, at=behind.at, catalog=behind.catalog, history=history)
+            work = Work(key=key, delivery=message.id, at=behind.at, catalog=behind.catalog, past=found)
             try:
                 await self._evaluate(work)
             except Unavailable as error:
@@ -112,8 +119,7 @@ class Evaluator:
                 await self._fold(half)
 
     async def _fold_once(self, work: Work) -> None:
-        stored = await self._ports.store.get(document.state_path(work.key))
-        before = document.decode_state(stored.data) if stored else None
+        work, stored, before = await self._followed(work)
         compiled = await self._catalogue_for(before, work.catalog)
         await self._publish(before.outbox if before else ())
         after = await self._done(work, before, compiled)
@@ -127,9 +133,78 @@ class Evaluator:
         try:
             return folded(work, before, compiled, self._largest_document)
         except PastNeeded:
-            histories = await self._ports.archive.histories([work.key])
-            work = msgspec.structs.replace(work, history=_deliveries(histories.get(work.key, ())))
+            keys = keys_of(work.key, before) if before else [work.key]
+            work = msgspec.structs.replace(work, past=await past(self._ports.archive, keys))
             return folded(work, before, compiled, self._largest_document)
+
+    async def _followed(self, work: Work) -> tuple[Work, Document | None, StateDocument | None]:
+        """The document that the work is for, wherever it redirects to, and the work as that profile's.
+
+        Raises Invalid where redirects lead nowhere, which only corrupt documents do.
+        """
+        for _ in range(1 + links.MOST_REDIRECTS):
+            stored, before = await self._read(work.key)
+            if before is None or before.redirect is None or not _goes_on(work, before.redirect):
+                return work, stored, before
+            work = msgspec.structs.replace(work, key=before.redirect.key, profile=before.redirect.profile)
+        raise Invalid(
+            f"expected at most {links.MOST_REDIRECTS} redirects, found more", path=document.state_path(work.key)
+        )
+
+    async def _read(self, key: str) -> tuple[Document | None, StateDocument | None]:
+        stored = await self._ports.store.get(document.state_path(key))
+        return stored, document.decode_state(stored.data) if stored else None
+
+    async def _link(self, message: Message, request: LinkRequested) -> None:
+        links.check(request)
+        visitor = self._locks.setdefault(request.anonymous_key, asyncio.Lock())
+        user = self._locks.setdefault(request.key, asyncio.Lock())
+        async with visitor, user:
+            await retries.on_conflict(self._ports.clock, message.id, lambda: self._link_once(request))
+
+    async def _link_once(self, request: LinkRequested) -> None:
+        """The user's state, the redirect, what lookups read of it and the ledger: all are written, or none."""
+        visitor, anonymous = await self._read(request.anonymous_key)
+        user, known = await self._read(request.key)
+        for each in (anonymous, known):
+            await self._publish(each.outbox if each else ())
+        if links.is_done(request, anonymous):
+            return
+        found = await self._ports.store.get(links.path(request.key))
+        ledger = links.decode(found.data) if found else links.Ledger(profile=request.profile)
+        reason = links.refusal(anonymous, ledger)
+        after_ledger = links.noted(ledger, request, reason)
+        noted = Write(
+            path=links.path(request.key),
+            data=links.encode(after_ledger),
+            expects=found.version if found else ABSENT,
+        )
+        if reason:
+            telemetry.note("link_refused", "WARNING", type=reason, source=request.source, key=request.key)
+            if after_ledger != ledger:
+                await self._ports.store.commit([noted])
+            return
+        after = await self._joined(request, known, anonymous)
+        (told,) = after.anonymous.document.outbox
+        shown = Write(path=document.profile_path(told.key), data=document.encode(document.public(told)))
+        states = [written(request.key, user, after.known), written(told.key, visitor, after.anonymous)]
+        await self._commit_link([*states, shown, noted])
+        telemetry.note("profiles_linked", source=request.source, key=request.key)
+        await self._publish([told, *after.known.document.outbox])
+
+    async def _commit_link(self, writes: Sequence[Write]) -> None:
+        await self._ports.store.commit(writes)
+
+    async def _joined(
+        self, request: LinkRequested, known: StateDocument | None, anonymous: StateDocument | None
+    ) -> Joined:
+        newest = max((each for each in (known, anonymous) if each), key=attrgetter("catalog"), default=None)
+        compiled = await self._catalogue_for(newest)
+        try:
+            return joined(request, known, anonymous, compiled)
+        except PastNeeded:
+            keys = [*(keys_of(request.key, known) if known else ()), request.anonymous_key]
+            return joined(request, known, anonymous, compiled, await past(self._ports.archive, keys))
 
     async def _catalogue_for(self, before: StateDocument | None, version: int = 0) -> Compiled:
         """The catalogue in force, never older than the one that folded the state, nor than this version."""
@@ -167,11 +242,13 @@ def _work_of_events(message: Message, received: EventsReceived) -> Work:
         profile=received.profile,
         imported=received.imported,
         events=received.events,
+        received=received,
     )
 
 
-def _deliveries(messages: Iterable[Message]) -> tuple[rules.Delivery, ...]:
-    return tuple((each.id, msgspec.json.decode(each.data, type=EventsReceived).events) for each in messages)
+def _goes_on(work: Work, redirect: Redirect) -> bool:
+    """Whether the work is for the profile that this one is a part of: time and catalogues are its own."""
+    return work.received is not None and links.follows(work.received, redirect)
 
 
 def announcement(entry: MembershipChanged) -> Message:

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from functions.evaluate.work import Oversized, PastNeeded, Work
+from functions.evaluate.past import PastNeeded
+from functions.evaluate.work import Oversized, Work
 from segue.catalogs import Compiled, is_behind
 from segue.domain import rules
 from segue.domain.document import Prepared, StateDocument, encode
@@ -36,24 +37,36 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         return None
     if _is_begun(work, state):
         raise Oversized
-    after = _carried_on(compiled.program, _succeeded(work, before, state, compiled), work)
+    after = _carried_on(compiled.program, succeeded(work, before, state, compiled), work)
     prepared = _prepared(work, before, state, compiled)
     if after is state:
         return None
-    outbox: tuple[MembershipChanged, ...] = ()
-    if after.changed or after.pending or before is None or before.catalog < compiled.version:
-        transitions, after = after.pending, rules.drained(after)
-        outbox = (snapshot(work.key, profile, after, transitions, compiled),)
     document = StateDocument(
         profile=profile,
-        state=rules.encode(after),
+        state=b"",
         catalog=compiled.version,
-        rev=before.rev + 1 if before else 1,
+        rev=before.rev if before else 0,
         imported=_is_imported(work, before),
-        outbox=outbox,
         prepared=prepared,
+        linked=before.linked if before else (),
+        redirect=before.redirect if before else None,
     )
-    return _fitting(Folded(document, encode(document), after.due), work, largest)
+    if after.changed or after.pending or before is None or before.catalog < compiled.version:
+        return _fitting(announced(work.key, document, after, compiled), work, largest)
+    return _fitting(_written(document, after), work, largest)
+
+
+def announced(key: str, document: StateDocument, state: rules.State, compiled: Compiled) -> Folded:
+    """The document with this state in the next revision, its outbox holding what the state led to and a snapshot."""
+    after = rules.drained(state)
+    into = document.redirect.key if document.redirect else None
+    entry = snapshot(key, document.profile, after, state.pending, compiled, into)
+    return _written(msgspec.structs.replace(document, catalog=compiled.version, outbox=(entry,)), after)
+
+
+def _written(document: StateDocument, state: rules.State) -> Folded:
+    after = msgspec.structs.replace(document, state=rules.encode(state), rev=document.rev + 1)
+    return Folded(after, encode(after), state.due)
 
 
 def _carried_on(program: rules.Program, state: rules.State, work: Work) -> rules.State:
@@ -63,14 +76,14 @@ def _carried_on(program: rules.Program, state: rules.State, work: Work) -> rules
     return rules.fold(program, state, work.events, at=work.at, delivery=work.delivery if work.events else None)
 
 
-def _succeeded(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> rules.State:
+def succeeded(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> rules.State:
     """The state that `compiled.program` can go on with: itself, or what was or now is prepared in its place."""
     if before is None or before.catalog > compiled.filled:
         return state
     if before.prepared and before.prepared.catalog == compiled.filled:
         successor = rules.decode(before.prepared.state)
     else:
-        successor = _refolded(compiled.program, work, state)
+        successor = _refolded(compiled.program, work, before, state)
     return rules.succeed(compiled.program, state, successor, work.at)
 
 
@@ -83,19 +96,20 @@ def _prepared(work: Work, before: StateDocument | None, state: rules.State, comp
     elif before.prepared and before.prepared.catalog == compiled.version:
         prepared = rules.decode(before.prepared.state)
     elif work.catalog:
-        prepared = _refolded(compiled.prepared, work, state)
+        prepared = _refolded(compiled.prepared, work, before, state)
     else:
         return None
     after = rules.drained(_carried_on(compiled.prepared, prepared, work))
     return Prepared(compiled.version, rules.encode(after))
 
 
-def _refolded(program: rules.Program, work: Work, state: rules.State) -> rules.State:
-    if work.history is None:
+def _refolded(program: rules.Program, work: Work, before: StateDocument, state: rules.State) -> rules.State:
+    if work.past is None:
         raise PastNeeded
-    if not rules.reaches(work.history, state):
+    history = work.past.of(work.key, before)
+    if not rules.reaches(history, state):
         raise Unavailable("the archive does not have all of the profile's events yet")
-    return rules.refolded(program, work.history)
+    return rules.refolded(program, history)
 
 
 def _fitting(after: Folded, work: Work, largest: int) -> Folded:
@@ -132,9 +146,15 @@ def _is_imported(work: Work, before: StateDocument | None) -> bool:
 
 
 def snapshot(
-    key: str, profile: ProfileRef, state: rules.State, transitions: tuple[Transition, ...], compiled: Compiled
+    key: str,
+    profile: ProfileRef,
+    state: rules.State,
+    transitions: tuple[Transition, ...],
+    compiled: Compiled,
+    into: str | None = None,
 ) -> MembershipChanged:
-    """What is told of a state: its memberships from its instant on, and the transitions that led to them."""
+    """What is told of a state: its memberships from its instant on, and the transitions that led to them; of one that
+    goes on `into` another profile, that too."""
     timeline = rules.timeline(compiled.program, state, state.instant)
     return MembershipChanged(
         key=key,
@@ -146,4 +166,5 @@ def snapshot(
         memberships=dict(timeline.memberships),
         transitions=transitions,
         approximate=tuple(sorted(timeline.approximate)),
+        into=into,
     )

@@ -5,8 +5,9 @@ from operator import attrgetter
 
 import msgspec
 
-from segue.domain import rules
+from functions.evaluate.past import Past
 from segue.domain.event import Event
+from segue.domain.message import EventsReceived
 from segue.domain.profile import ProfileRef
 
 
@@ -15,8 +16,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     the catalogue, version `catalog` or a newer one.
 
     `delivery` is the message's id, or that of a part of it: `within` are then the ids of what it is part of, and `part`
-    tells parts apart that complete the same delivery. `history` is what the archive has of the profile, where that was
-    looked up. `profile` and `imported` are None where the message does not say.
+    tells parts apart that complete the same delivery. `past` is what the archive has of the profile, where that was
+    looked up. `profile` and `imported` are None where the message does not say. `received` is the message itself.
     """
 
     key: str
@@ -28,7 +29,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     at: int | None = None
     catalog: int = 0
-    history: tuple[rules.Delivery, ...] | None = None
+    past: Past | None = None
+    received: EventsReceived | None = None
 
     @property
     def first_parts(self) -> Sequence[str]:
@@ -47,10 +49,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             within=(*self.within, self.delivery),
         )
         return first, msgspec.structs.replace(self, events=events[middle:], part=f"{self.part}/2")
-
-
-class PastNeeded(Exception):
-    """The work cannot be done without the profile's history: its state lacks what is measured now."""
 
 
 class Oversized(Exception):

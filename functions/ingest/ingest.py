@@ -1,4 +1,4 @@
-"""What ingest does with a request: its calls become events, and the events of each profile one message."""
+"""What ingest does with a request: its calls become events, those of each profile one message, and requests to link."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +17,11 @@ from segue.domain.message import (
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
+    LINK_REQUESTED,
     EventsReceived,
     EventsRefused,
     EventsWithheld,
+    LinkRequested,
     RefusedEvent,
 )
 from segue.domain.profile import ProfileRef
@@ -54,8 +56,8 @@ def ingest(
     key_of: Callable[[ProfileRef], str],
     new_id: Callable[[], str],
 ) -> Accepted:
-    """The messages that a request's body leads to: one a profile, one for the calls that were refused, and one that
-    counts those for which there is no consent.
+    """The messages that a request's body leads to: one a profile, one for each two that are said to be one, one for the
+    calls that were refused, and one that counts those for which there is no consent.
 
     Raises Invalid if not one call can be an event, TooLarge if the calls of a batch come to too much.
     """
@@ -66,6 +68,7 @@ def ingest(
     data = [
         *((EVENTS_RECEIVED, each) for each in _received(of_visitors, reception, key_of)),
         *((EVENTS_OF_BOTS, each) for each in _received(of_bots, reception, key_of)),
+        *((LINK_REQUESTED, each) for each in _link_requests(of_visitors, reception, key_of)),
     ]
     if withheld:
         data.append((EVENTS_WITHHELD, _withheld(withheld, reception)))
@@ -149,6 +152,7 @@ def _received(
             source=reception.source,
             events=tuple(of_profile),
             imported=reception.imported,
+            proven=reception.trusted,
         )
         yield from _in_messages(received)
 
@@ -156,6 +160,25 @@ def _received(
 def _withheld(count: int, reception: Reception) -> bytes:
     told = EventsWithheld(source=reception.source, received_at=reception.received_at, count=count, reason="consent")
     return msgspec.json.encode(told)
+
+
+def _link_requests(
+    readings: Sequence[Reading], reception: Reception, key_of: Callable[[ProfileRef], str]
+) -> Iterator[bytes]:
+    """The data of a message for each anonymous visitor and the user they are said to be, however often it is said."""
+    saying = {(reading.profile, reading.link): reading for reading in reversed(readings) if reading.link}
+    for (profile, anonymous), reading in saying.items():
+        request = LinkRequested(
+            key=key_of(profile),
+            profile=profile,
+            anonymous_key=key_of(anonymous),
+            anonymous=anonymous,
+            source=reception.source,
+            message_id=reading.event.message_id,
+            at=reading.event.received_at,
+            imported=reception.imported,
+        )
+        yield msgspec.json.encode(request)
 
 
 def _in_messages(received: EventsReceived) -> Iterator[bytes]:

@@ -99,7 +99,7 @@ class Endpoint:
             self._allowances.take(id_, source.rate.per_second, source.rate.burst, now)
         reception = Reception(
             source=id_,
-            trusted=source.trusts_user_id,
+            trusted=source.identity == "trusted",
             imported=False,
             received_at=now,
             max_age=catalog.settings.max_age,

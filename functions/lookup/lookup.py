@@ -9,6 +9,7 @@ from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, rules, sweep
 from segue.domain.document import PublicProfile, StateDocument
 from segue.domain.errors import Invalid, Unavailable
+from segue.domain.links import MOST_REDIRECTS
 from segue.domain.membership import Interval, covers
 from segue.domain.time import DAY
 from segue.ports import Ports
@@ -77,6 +78,8 @@ class Lookup:
 
     async def _answer_of_archive(self, key: str, at: int) -> Answer:
         told = await self._archive.snapshot(key, at)
+        if told is not None and told.into is not None:
+            told = await self._archive.snapshot(told.into, at)
         if told is None:
             return Answer(known=False, as_of=at, segments={})
         exact = told.known_until is None or at < told.known_until
@@ -137,12 +140,24 @@ class Lookup:
         return at
 
     async def _profile(self, key: str) -> PublicProfile | None:
-        found = await self._store.get(document.profile_path(key))
-        return _readable(document.decode_profile, found.data) if found else None
+        """The public profile, that of the user if an anonymous visitor turned out to be one."""
+        for _ in range(1 + MOST_REDIRECTS):
+            found = await self._store.get(document.profile_path(key))
+            profile = _readable(document.decode_profile, found.data) if found else None
+            if profile is None or profile.into is None:
+                return profile
+            key = profile.into
+        raise Unavailable("the visitor's documents refer to each other")
 
     async def _state(self, key: str) -> StateDocument | None:
-        found = await self._store.get(document.state_path(key))
-        return _readable(document.decode_state, found.data) if found else None
+        """The state, that of the user if an anonymous visitor turned out to be one."""
+        for _ in range(1 + MOST_REDIRECTS):
+            found = await self._store.get(document.state_path(key))
+            state = _readable(document.decode_state, found.data) if found else None
+            if state is None or state.redirect is None:
+                return state
+            key = state.redirect.key
+        raise Unavailable("the visitor's documents refer to each other")
 
 
 def _readable(decode: Callable[[Stored], Read], data: Stored) -> Read:

@@ -2,7 +2,6 @@
 
 from segue import retries, telemetry
 from segue.domain import document, strict
-from segue.domain.document import PublicProfile
 from segue.domain.message import MEMBERSHIP_CHANGED, MembershipChanged
 from segue.ports import ABSENT, Message, Ports, Write
 
@@ -26,17 +25,5 @@ class Updater:
         if stored and document.decode_profile(stored.data).seq >= changed.seq:
             telemetry.note("snapshot_outdated", "DEBUG", key=changed.key)
             return
-        data = document.encode(_public(changed))
+        data = document.encode(document.public(changed))
         await self._ports.store.commit([Write(path=path, data=data, expects=stored.version if stored else ABSENT)])
-
-
-def _public(changed: MembershipChanged) -> PublicProfile:
-    return PublicProfile(
-        profile=changed.profile,
-        seq=changed.seq,
-        catalog=changed.catalog,
-        at=changed.at,
-        known_until=changed.known_until,
-        memberships=changed.memberships,
-        approximate=changed.approximate,
-    )

@@ -29,6 +29,8 @@ EventName: TypeAlias = Literal[
     "catalog_refreshed",
     "catalog_not_refreshed",
     "measurements_filled",
+    "profiles_linked",
+    "link_refused",
 ]
 
 Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

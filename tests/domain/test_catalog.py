@@ -84,7 +84,7 @@ def test_an_empty_catalogue_is_a_catalogue() -> None:
         ),
         ({"segments": {"Buyer!": {}}}, "segments.Buyer!", "expected an id of lower-case letters"),
         ({"segments": {"buyer": "Order Completed"}}, "segments.buyer", "expected a mapping, found 'Order Completed'"),
-        ({"sources": source(trusts_user_id="yes")}, "sources.shop.trusts_user_id", "expected true or false"),
+        ({"sources": source(identity="yes")}, "sources.shop.identity", "expected to be 'trusted' or 'verified'"),
         (
             {"sources": source(write_keys=["secret"])},
             "sources.shop.write_keys[0]",

@@ -18,7 +18,15 @@ from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
 from segue.adapters.web import WebHttp
 from segue.catalogs import Catalogs
-from segue.domain.message import EVENTS, EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, EventsRefused
+from segue.domain.message import (
+    EVENTS,
+    EVENTS_RECEIVED,
+    EVENTS_REFUSED,
+    LINK_REQUESTED,
+    EventsReceived,
+    EventsRefused,
+    LinkRequested,
+)
 from segue.ports import Message, Ports
 from segue.settings import Settings
 from segue.wiring import Platform
@@ -30,7 +38,7 @@ NOW = 1_715_342_400_000
 
 EVALUATE = Subscription(name="evaluate", topic=EVENTS)
 
-DATA = {EVENTS_RECEIVED: EventsReceived, EVENTS_REFUSED: EventsRefused}
+DATA = {EVENTS_RECEIVED: EventsReceived, EVENTS_REFUSED: EventsRefused, LINK_REQUESTED: LinkRequested}
 
 
 class Ingest:

@@ -14,9 +14,17 @@ import pytest_asyncio
 from functions.ingest.ingest import LARGEST_MESSAGE
 from segue import telemetry
 from segue.domain.event import Event
-from segue.domain.message import EVENTS_RECEIVED, EventsReceived, EventsRefused, RefusedEvent
+from segue.domain.message import (
+    EVENTS_RECEIVED,
+    LINK_REQUESTED,
+    EventsReceived,
+    EventsRefused,
+    LinkRequested,
+    RefusedEvent,
+)
 from segue.domain.profile import ProfileRef
 from segue.domain.time import HOUR
+from segue.ports import Message
 from tests.functions.bad_input import ALLOWED_ORIGIN, CASES, SECRET_KEY, WRITE_KEY
 from tests.functions.ingesting import NOW, Ingest, ingesting
 
@@ -277,7 +285,7 @@ async def test_a_missing_a_wrong_and_a_revoked_key_get_the_same_answer(running: 
 
 
 async def test_user_ids_of_a_source_that_is_not_trusted_are_nobody(tmp_path: Path) -> None:
-    async with ingesting(tmp_path, source={"trusts_user_id": False}) as ingest:
+    async with ingesting(tmp_path, source={"identity": "verified"}) as ingest:
         await ingest.post("/v1/track", track(userId="somebody else"))
         (received,) = await ingest.published()
         assert str(received.profile) == "anonymous_id:a-1"
@@ -371,3 +379,28 @@ async def test_an_address_that_floods_leaves_the_key_to_the_others(tmp_path: Pat
         flood = [await sent_from(ingest, "198.51.100.1") for _ in range(20)]
         assert flood.count(200) == 2
         assert [await sent_from(ingest, f"198.51.100.{number}") for number in (2, 3, 4, 5)] == [200, 200, 200, 429]
+
+
+def said(message: Message) -> tuple[str, str]:
+    request = msgspec.json.decode(message.data, type=LinkRequested)
+    return str(request.anonymous), str(request.profile)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"type": "identify", "userId": "u-1", "anonymousId": "a-1"},
+        {"type": "alias", "userId": "u-1", "previousId": "a-1"},
+    ],
+)
+async def test_a_call_that_names_a_visitor_and_a_user_asks_to_link_them(running: Ingest, call: dict[str, str]) -> None:
+    await running.post("/v1/batch", {"batch": [call, call]})
+    requests = [each for each in await running.messages() if each.type == LINK_REQUESTED]
+    assert [said(each) for each in requests] == [("anonymous_id:a-1", "user_id:u-1")]
+
+
+async def test_other_calls_ask_to_link_nobody(running: Ingest) -> None:
+    await running.post("/v1/track", track(userId="u-1", anonymousId="a-1"))
+    await running.post("/v1/identify", {"userId": "u-1"})
+    await running.post("/v1/identify", {"userId": "undefined", "anonymousId": "a-1"})
+    assert {each.type for each in await running.messages()} == {EVENTS_RECEIVED}

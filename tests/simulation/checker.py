@@ -5,16 +5,34 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from segue.catalogs import Compiled
-from segue.domain import rules
-from segue.domain.document import FAILED_EVENTS, PROFILES, STATES, PublicProfile, decode_profile, decode_state
+from segue.domain import links, rules
+from segue.domain.document import (
+    FAILED_EVENTS,
+    PROFILES,
+    STATES,
+    PublicProfile,
+    Redirect,
+    StateDocument,
+    decode_profile,
+    decode_state,
+)
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
 from segue.domain.membership import Interval, Timeline, Transition, covers
-from segue.domain.message import EVENTS, EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived, FailedMessage, MembershipChanged
+from segue.domain.message import (
+    EVENTS,
+    EVENTS_RECEIVED,
+    LINK_REQUESTED,
+    MEMBERSHIPS,
+    EventsReceived,
+    FailedMessage,
+    LinkRequested,
+    MembershipChanged,
+)
 from segue.domain.strict import decode
 from segue.ports import Message, Write
 from tests.simulation.ports import Cloud
-from tests.simulation.workload import DESTINATIONS, GRACE, Workload
+from tests.simulation.workload import DESTINATIONS, GRACE, IMPORTED, Workload
 from tests.simulation.world import Violation, World
 
 LARGEST_OUTBOX = 64 * 1_024
@@ -71,7 +89,7 @@ class Checker:
             known.append(transition)
 
     def _time_of(self, entry: MembershipChanged) -> int:
-        return self._workload.log_now if entry.profile.kind == "user_id" else self._world.now
+        return self._workload.log_now if entry.profile == IMPORTED else self._world.now
 
     def _published(self, topic: str, message: Message) -> None:
         if topic == MEMBERSHIPS:
@@ -95,14 +113,36 @@ class Checker:
         self._destinations_know_everything()
         states = {key: decode_state(data) for key, data in self._cloud.collection(STATES)}
         public = {key: decode_profile(data) for key, data in self._cloud.collection(PROFILES)}
-        events = _accepted(self._received_events())
-        self._expect(states.keys() == events.keys() == public.keys(), "some profile is missing, or too many")
+        self._links_are_whole(states, public)
+        redirects = {key: document.redirect for key, document in states.items() if document.redirect}
+        events = _accepted(self._received_events(), redirects)
+        there = events.keys() | redirects.keys() | {redirect.key for redirect in redirects.values()}
+        self._expect(states.keys() == there == public.keys(), "some profile is missing, or too many")
         for key, document in states.items():
             state = rules.decode(document.state)
             until = self._workload.log_now if document.imported else self._world.now
-            self._memberships_are_those_of_one_thread(key, compiled, state, events[key], until)
+            self._memberships_are_those_of_one_thread(key, compiled, state, events.get(key, ()), until)
             self._public_document_agrees(key, compiled, state, public[key], until)
             self._announcements_add_up(key, state, self._workload.ticked["import" if document.imported else "wall"])
+
+    def _links_are_whole(self, states: Mapping[str, StateDocument], public: Mapping[str, PublicProfile]) -> None:
+        """Every request was carried out or refused; redirects, users' states and ledgers tell of the same links."""
+        ledgers = {key: links.decode(data) for key, data in self._cloud.collection(links.LINKS)}
+        noted = {(entry.key, key, entry.status) for key, ledger in ledgers.items() for entry in ledger.entries}
+        linked = {(visitor, key) for visitor, key, status in noted if status == "linked"}
+        redirected = {(key, document.redirect.key) for key, document in states.items() if document.redirect}
+        self._expect(redirected == linked, f"redirects are {redirected}, ledgers tell of {linked}")
+        merged = {(link.key, key) for key, document in states.items() for link in document.linked}
+        self._expect(merged == linked, f"states are of {merged}, ledgers tell of {linked}")
+        shown = {(key, profile.into) for key, profile in public.items() if profile.into}
+        self._expect(shown == linked, f"public documents lead to {shown}, ledgers tell of {linked}")
+        asked = {
+            (request.anonymous_key, request.key)
+            for message in self._cloud.published.get(EVENTS, ())
+            if message.type == LINK_REQUESTED
+            for request in [decode(message.data, LinkRequested)]
+        }
+        self._expect(asked == {(visitor, key) for visitor, key, _ in noted}, "a request to link was lost")
 
     def _ledger_closes(self) -> None:
         published = sum(len(received.events) for received in self._received_events())
@@ -182,11 +222,13 @@ def _broken(message: Message) -> bool:
     return False
 
 
-def _accepted(messages: Iterable[EventsReceived]) -> dict[str, list[Event]]:
-    """The events of each profile; of copies, the one received first."""
+def _accepted(messages: Iterable[EventsReceived], redirects: Mapping[str, Redirect]) -> dict[str, list[Event]]:
+    """The events of each profile, those of linked visitors with the user's; of copies, the one received first."""
     found: dict[str, dict[str, Event]] = {}
     for received in messages:
-        events = found.setdefault(received.key, {})
+        redirect = redirects.get(received.key)
+        theirs = redirect is not None and (received.proven or received.events[0].received_at <= redirect.at)
+        events = found.setdefault(redirect.key if redirect and theirs else received.key, {})
         for event in received.events:
             known = events.get(event.message_id)
             if known is None or event.received_at < known.received_at:

@@ -9,6 +9,7 @@ from functions.deliver import webhook
 from functions.deliver.deliver import Deliverer
 from functions.evaluate.evaluate import Evaluator
 from functions.evaluate.fold import Folded
+from functions.evaluate.link import Joined
 from functions.evaluate.work import Work
 from functions.tick.tick import Ticker
 from functions.update.update import Updater
@@ -17,7 +18,7 @@ from segue.domain import document, rules
 from segue.domain.catalog import Catalog
 from segue.domain.document import StateDocument
 from segue.domain.errors import Conflict, Unavailable
-from segue.domain.message import DeliveryDue, MembershipChanged
+from segue.domain.message import DeliveryDue, LinkRequested, MembershipChanged
 from segue.domain.profile import shard_of
 from segue.domain.time import MINUTE
 from segue.ports import ABSENT, Document, Ports, Write
@@ -28,15 +29,11 @@ class Planted(Evaluator):
     """Evaluate's steps one by one, so that a bug is one step left out or misplaced."""
 
     async def _fold_once(self, work: Work) -> None:
-        stored, before = await self._read(work.key)
+        work, stored, before = await self._followed(work)
         after = await self._folded(work, before)
         if after:
             await self._commit(work.key, stored, after)
             await self._publish(after.document.outbox)
-
-    async def _read(self, key: str) -> tuple[Document | None, StateDocument | None]:
-        stored = await self._ports.store.get(document.state_path(key))
-        return stored, document.decode_state(stored.data) if stored else None
 
     async def _folded(self, work: Work, before: StateDocument | None) -> Folded | None:
         compiled = await self._catalogue_for(before, work.catalog)
@@ -144,10 +141,56 @@ class FoldsOnlyIntoWhatAnswers(Planted):
 
 class TakesTheArchiveForComplete(Planted):
     async def _done(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
-        if before is not None and work.history is not None:
+        if before is not None and work.past is not None:
             state = msgspec.structs.replace(rules.decode(before.state), ids=b"")
             before = msgspec.structs.replace(before, state=rules.encode(state))
         return await super()._done(work, before, compiled)
+
+
+class MergesTwice(Evaluator):
+    async def _joined(
+        self, request: LinkRequested, known: StateDocument | None, anonymous: StateDocument | None
+    ) -> Joined:
+        once = await super()._joined(request, known, anonymous)
+        twice = await super()._joined(request, once.known.document, anonymous)
+        before = once.known.document
+        after = msgspec.structs.replace(twice.known.document, rev=before.rev, linked=before.linked)
+        return msgspec.structs.replace(once, known=Folded(after, document.encode(after), twice.known.due))
+
+
+class FollowsNoRedirect(Evaluator):
+    async def _followed(self, work: Work) -> tuple[Work, Document | None, StateDocument | None]:
+        return (work, *await self._read(work.key))
+
+
+class FollowsRedirectsWithoutAProof(Evaluator):
+    async def _followed(self, work: Work) -> tuple[Work, Document | None, StateDocument | None]:
+        proven = work.received and msgspec.structs.replace(work.received, proven=True)
+        return await super()._followed(msgspec.structs.replace(work, received=proven))
+
+
+class KeepsOnlyTheIdsOfTheUser(Evaluator):
+    async def _joined(
+        self, request: LinkRequested, known: StateDocument | None, anonymous: StateDocument | None
+    ) -> Joined:
+        both = await super()._joined(request, known, anonymous)
+        ids = rules.decode(known.state).ids if known else b""
+        state = msgspec.structs.replace(rules.decode(both.known.document.state), ids=ids)
+        after = msgspec.structs.replace(both.known.document, state=rules.encode(state))
+        return msgspec.structs.replace(both, known=Folded(after, document.encode(after), both.known.due))
+
+
+class LinksWithoutAPrecondition(Evaluator):
+    async def _commit_link(self, writes: Sequence[Write]) -> None:
+        await super()._commit_link([msgspec.structs.replace(write, expects=None) for write in writes])
+
+
+class LinksOneAfterTheOther(Evaluator):
+    """The redirect first, then the user's state: a crash in between loses what the anonymous visitor did."""
+
+    async def _commit_link(self, writes: Sequence[Write]) -> None:
+        for write in reversed(writes):
+            await super()._commit_link([write])
 
 
 class WritesEverySnapshot(Updater):
@@ -214,6 +257,12 @@ BUGS: Sequence[Variant] = (
     Variant("folds with a catalogue older than the state's", evaluator=FoldsWithAnOldCatalogue),
     Variant("folds only into what answers while the past is filled in", evaluator=FoldsOnlyIntoWhatAnswers),
     Variant("takes the archive for complete", evaluator=TakesTheArchiveForComplete),
+    Variant("merges twice", evaluator=MergesTwice),
+    Variant("follows no redirect", evaluator=FollowsNoRedirect),
+    Variant("follows redirects without a proof", evaluator=FollowsRedirectsWithoutAProof),
+    Variant("keeps only the ids of the user", evaluator=KeepsOnlyTheIdsOfTheUser),
+    Variant("links without a precondition", evaluator=LinksWithoutAPrecondition),
+    Variant("links one document after the other", evaluator=LinksOneAfterTheOther),
     Variant("writes every snapshot, old ones too", updater=WritesEverySnapshot),
     Variant("ticks ahead of time", ticker=TicksAheadOfTime),
     Variant("drops what a destination does not take", deliverer=DropsWhatFails),

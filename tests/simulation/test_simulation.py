@@ -33,6 +33,8 @@ FAULTS = (
     "commit failed_events/",
     "catalogue 2 is published",
     "the archive does not have all of the profile's events yet",
+    "receives segue.link.requested",
+    "commit links/",
 )
 """What histories tell of: faults, and answers to them that are rarely needed."""
 

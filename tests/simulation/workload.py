@@ -8,7 +8,17 @@ import msgspec
 from segue import catalogs
 from segue.domain.errors import Unavailable
 from segue.domain.event import Event
-from segue.domain.message import EVENTS, EVENTS_RECEIVED, TICK, TICKS, ClockName, EventsReceived, Tick
+from segue.domain.message import (
+    EVENTS,
+    EVENTS_RECEIVED,
+    LINK_REQUESTED,
+    TICK,
+    TICKS,
+    ClockName,
+    EventsReceived,
+    LinkRequested,
+    Tick,
+)
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
 from segue.ports import Bus, Message
@@ -21,6 +31,8 @@ STORM = 25 * MINUTE
 
 PROFILES = tuple(ProfileRef("anonymous_id", name) for name in ("ada", "bob", "cleo"))
 IMPORTED = ProfileRef("user_id", "42")
+USERS = tuple(ProfileRef("user_id", name) for name in ("ruth", "saul"))
+"""Whom the anonymous visitors turn out to be."""
 
 SEGMENTS: Mapping[str, Any] = {
     "viewer": {"when": {"did": "Product Viewed", "count": {"ge": 2}, "within": "10m"}},
@@ -84,6 +96,8 @@ class Workload:
             delay = self._world.random.randrange(STORM)
             visit = self._import if self._world.chance(0.25) else self._visit
             self._world.offer(visit, delay=delay)
+        for _ in range(self._world.random.choice((0, 1, 1, 2))):
+            self._world.offer(self._identify, delay=self._world.random.randrange(STORM))
         for delay in range(0, STORM, 12 * MINUTE):
             for _ in range(self._world.random.choice((0, 1, 1, 1, 2))):
                 self._world.offer(self.tick, delay=delay)
@@ -115,9 +129,31 @@ class Workload:
             self._cloud.publish(TICKS, [self._message(TICK, data)])
 
     def _visit(self) -> None:
-        profile = self._world.random.choice(PROFILES)
+        profile = self._world.random.choice((*PROFILES, *PROFILES, *USERS))
         events = [self._event(late=self._world.random.choice((0, 0, 0, 1))) for _ in range(self._size())]
         self._world.start(self._send(profile, events, imported=False), _must_succeed)
+
+    def _identify(self) -> None:
+        """An anonymous visitor turns out to be a user: perhaps one of two, perhaps before anything else is known."""
+        request = LinkRequested(
+            key=profile_key(self._secret, user := self._world.random.choice(USERS)),
+            profile=user,
+            anonymous_key=profile_key(self._secret, visitor := self._world.random.choice(PROFILES)),
+            anonymous=visitor,
+            source="shop",
+            message_id="identify",
+            at=self._world.now,
+        )
+        message = self._message(LINK_REQUESTED, msgspec.json.encode(request))
+        self._world.start(self._publish_surely(message), _must_succeed)
+
+    async def _publish_surely(self, message: Message) -> None:
+        while True:
+            try:
+                await self._bus.publish(EVENTS, [message])
+                return
+            except Unavailable:
+                continue
 
     def _import(self) -> None:
         """The next lines of a log, which count as received when they occurred."""
@@ -157,7 +193,14 @@ class Workload:
             for event in events
         )
         key = profile_key(self._secret, profile)
-        received = EventsReceived(key=key, profile=profile, source="shop", events=stamped, imported=imported)
+        received = EventsReceived(
+            key=key,
+            profile=profile,
+            source="shop",
+            events=stamped,
+            imported=imported,
+            proven=profile.kind == "user_id" or self._world.random.random() < 0.7,
+        )
         return self._message(EVENTS_RECEIVED, msgspec.json.encode(received))
 
     def _poison(self) -> None:

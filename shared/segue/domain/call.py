@@ -146,11 +146,15 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that was accepted: whose it is, the event, and what was not as it should be."""
+    """A call that was accepted: whose it is, the event, and what was not as it should be.
+
+    `link` is the anonymous visitor of whom the call says that they are the user `profile`.
+    """
 
     profile: ProfileRef
     event: Event
     warnings: tuple[Warning, ...]
+    link: ProfileRef | None = None
 
 
 def envelope(body: Mapping[str, Json]) -> Envelope:
@@ -192,7 +196,22 @@ def read(call: Json, reception: Reception) -> Reading:
     size = len(msgspec.json.encode(event))
     if size > LARGEST_EVENT:
         raise Invalid(f"expected an event of at most {LARGEST_EVENT} bytes, found {size}")
-    return Reading(profile=profile, event=event, warnings=tuple(warnings))
+    link = _linked(checked, profile, anonymous_id)
+    return Reading(profile=profile, event=event, link=link, warnings=tuple(warnings))
+
+
+def _linked(call: Call, profile: ProfileRef, anonymous_id: str | None) -> ProfileRef | None:
+    """The anonymous visitor whom a call says to be the user that it names."""
+    if profile.kind != "user_id":
+        return None
+    match call:
+        case Identify():
+            found = anonymous_id
+        case Alias(previous_id=given):
+            found = _required(given, "previousId")
+        case _:
+            found = None
+    return ProfileRef("anonymous_id", found) if found and found != profile.value else None
 
 
 def _said(call: Call, context: Mapping[str, Json]) -> tuple[str, dict[str, Json], dict[str, Json]]:

@@ -120,8 +120,9 @@ class Source(Part):
     """They read, and import."""
     origins: Annotated[tuple[Origin, ...], Field(strict=False)] = ()
     """The sites whose pages may send with the write key."""
-    trusts_user_id: bool = False
-    """The user ids it sends are believed (a server's, or a test's); of a public site anybody can send any."""
+    identity: Literal["trusted", "verified"] = "verified"
+    """Whose word for a user id is believed: the sender's own (`trusted`: a server's, a demo's), or only that of a token
+    which the site's backend signed (`verified`), for in the name of a public site anybody can send any."""
     keeps_contact_details: bool = False
     """E-mail addresses and telephone numbers are kept as they are sent; otherwise as their SHA-256, in hex."""
     bots: Literal["keep", "exclude"] = "exclude"

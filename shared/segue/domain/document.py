@@ -1,4 +1,7 @@
-"""The two documents of a profile: its private state, and the public one that lookups read."""
+"""The documents of a profile: its private state, and the public one that lookups read.
+
+What an anonymous visitor did belongs to the user that they turned out to be: their state is a redirect from then on.
+"""
 
 from typing import TypeVar
 
@@ -7,12 +10,12 @@ import msgspec
 from segue.domain.errors import Invalid, Unavailable
 from segue.domain.membership import Interval
 from segue.domain.message import MembershipChanged
-from segue.domain.profile import ProfileRef
+from segue.domain.profile import Key, ProfileRef
 
 STATES, PROFILES, FAILED_EVENTS = "states", "profiles", "failed_events"
 """The collections."""
 
-SCHEMA = 1
+SCHEMA = 2
 """The newest shape of either document that this code reads, and the one it writes."""
 
 
@@ -23,13 +26,29 @@ class Prepared(msgspec.Struct, frozen=True):
     state: bytes
 
 
+class Redirect(msgspec.Struct, frozen=True):
+    """The profile that an anonymous one turned out to be: all that was received up to `at` (epoch ms) is that one's."""
+
+    key: Key
+    profile: ProfileRef
+    at: int
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The key of an anonymous profile that is part of another one: all that was received up to `at` (epoch ms)."""
+
+    key: Key
+    at: int
+
+
 class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     """`states/{key}`: all that evaluate knows of a profile.
 
     `state` is the rules' own encoding, folded by version `catalog` of the catalogue. `imported`: the profile is under
     import, on the log's clock. `outbox` holds what the newest message led to, to be published again by whoever reads it
     next; `rev` grows with every write. `prepared` is what `state` becomes once the catalogue's new measurements are
-    filled from the archive; both are folded on until then.
+    filled from the archive; both are folded on until then. `linked` are the anonymous profiles that are part of this
+    one. With a `redirect` the profile is part of that one, and `state` only what is not proven to be its visitor's.
     """
 
     profile: ProfileRef
@@ -39,6 +58,8 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     imported: bool = False
     outbox: tuple[MembershipChanged, ...] = ()
     prepared: Prepared | None = None
+    linked: tuple[Link, ...] = ()
+    redirect: Redirect | None = None
     schema: int = SCHEMA
 
 
@@ -52,6 +73,7 @@ class PublicProfile(msgspec.Struct, frozen=True, kw_only=True):
     known_until: int | None
     memberships: dict[str, tuple[Interval, ...]]
     approximate: tuple[str, ...] = ()
+    into: Key | None = None
     schema: int = SCHEMA
 
 
@@ -77,6 +99,20 @@ def state_path(key: str) -> str:
 def profile_path(key: str) -> str:
     """Where the store keeps a profile's public document."""
     return f"{PROFILES}/{key}"
+
+
+def public(changed: MembershipChanged) -> PublicProfile:
+    """The public document that a snapshot makes."""
+    return PublicProfile(
+        profile=changed.profile,
+        seq=changed.seq,
+        catalog=changed.catalog,
+        at=changed.at,
+        known_until=changed.known_until,
+        memberships=changed.memberships,
+        approximate=changed.approximate,
+        into=changed.into,
+    )
 
 
 def encode(document: StateDocument | PublicProfile) -> bytes:

@@ -6,6 +6,7 @@
 | events | segue.events.of-bots | EventsOfBots | ingest | archive |
 | events | segue.events.refused | EventsRefused | ingest | evaluate, archive |
 | events | segue.events.withheld | EventsWithheld | ingest | evaluate, archive |
+| events | segue.link.requested | LinkRequested | ingest | evaluate, archive |
 | events | segue.profile.due | ProfileDue | tick | evaluate |
 | sweeps | segue.profiles.behind | ProfilesBehind | tick | evaluate |
 | ticks | segue.tick | Tick | the scheduler | tick |
@@ -27,6 +28,7 @@ EVENTS_RECEIVED = "segue.events.received"
 EVENTS_OF_BOTS = "segue.events.of-bots"
 EVENTS_REFUSED = "segue.events.refused"
 EVENTS_WITHHELD = "segue.events.withheld"
+LINK_REQUESTED = "segue.link.requested"
 PROFILE_DUE = "segue.profile.due"
 PROFILES_BEHIND = "segue.profiles.behind"
 TICK = "segue.tick"
@@ -37,13 +39,18 @@ ClockName: TypeAlias = Literal["wall", "import"]
 
 
 class EventsReceived(msgspec.Struct, frozen=True, kw_only=True):
-    """The events of one request and one profile. `imported`: they came by /v1/import, on the log's own clock."""
+    """The events of one request and one profile.
+
+    `imported`: they came by /v1/import, on the log's own clock. `proven`: who the visitor is can be relied on, so that
+    what an anonymous one does still counts for the user that they turned out to be.
+    """
 
     key: Key
     profile: ProfileRef
     source: str
     events: tuple[Event, ...]
     imported: bool = False
+    proven: bool = True
 
 
 class EventsOfBots(EventsReceived, frozen=True, kw_only=True):
@@ -79,6 +86,19 @@ class EventsWithheld(msgspec.Struct, frozen=True, kw_only=True):
     reason: Literal["consent", "erased"]
 
 
+class LinkRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """A call said that the anonymous visitor `anonymous` is the user `profile`; it was received at `at` (epoch ms)."""
+
+    key: Key
+    profile: ProfileRef
+    anonymous_key: Key
+    anonymous: ProfileRef
+    source: str
+    message_id: str
+    at: int
+    imported: bool = False
+
+
 class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
     """A profile with something to announce at or before `at` (epoch ms, the tick's time less the grace)."""
 
@@ -109,6 +129,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
 
     `seq` orders the snapshots of a profile and is above that of every transition in it. `catalog` is the catalogue
     version that computed it, `at` the evaluation's instant; the snapshot is exact from `at` up to `known_until`.
+    `into` is the profile that an anonymous one goes on in from `at` on: its newest snapshots tell who is linked.
     """
 
     key: Key
@@ -120,6 +141,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     memberships: dict[str, tuple[Interval, ...]]
     transitions: tuple[Transition, ...]
     approximate: tuple[str, ...] = ()
+    into: Key | None = None
 
 
 class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):

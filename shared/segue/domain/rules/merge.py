@@ -26,7 +26,7 @@ def merge(program: Program, a: State, b: State) -> State:
 
     `a` is the profile that goes on. What is pending is what those who follow it have to be told: what came due for it,
     what was pending or came due for `b` in segments that `a` has no part in, and then, with the reason `merge`, in what
-    the memberships now differ. Sequence numbers are above those of both.
+    the memberships now differ. Sequence numbers go on from those of `a`.
 
     A message that both id rings hold counts once. Of older ones copies cannot be told, nor what they added to totals of
     all time: where both sides have such totals and some message in common, answers from them are approximate.
@@ -141,7 +141,7 @@ def _join_announcements(work: Work, other: Work) -> None:
             (told.add if transition.transition == "entered" else told.discard)(transition.segment)
             news.append(transition)
     work.inside |= told
-    seq = max(work.before.seq, other.before.seq)
+    seq = work.before.seq
     in_order = sorted([*work.pending, *news], key=lambda transition: transition.at)
     work.pending = [replace(each, seq=seq + number) for number, each in enumerate(in_order, start=1)]
     work.seq = seq + len(work.pending)

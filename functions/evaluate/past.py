@@ -1,0 +1,57 @@
+"""What the archive has of a profile: its own messages, and those of the anonymous visitors that it turned out to be."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from segue.domain import links, rules
+from segue.domain.document import Redirect, StateDocument
+from segue.domain.message import EventsReceived
+from segue.ports import Archive, Message
+
+
+class PastNeeded(Exception):
+    """The work cannot be done without the profile's history: its state lacks what is measured now."""
+
+
+class Past(msgspec.Struct, frozen=True):
+    """The messages with events that were archived under each of these keys."""
+
+    keys: frozenset[str]
+    messages: Mapping[str, Sequence[Message]]
+
+    def of(self, key: str, before: StateDocument) -> tuple[rules.Delivery, ...]:
+        """The history of a profile as its document says who belongs to it.
+
+        Raises PastNeeded unless all of it was looked up.
+        """
+        if not self.keys.issuperset(keys_of(key, before)):
+            raise PastNeeded
+        own = self._received(key)
+        if before.redirect:
+            return _deliveries(each for each in own if not links.follows(each[1], before.redirect))
+        joined = (
+            each
+            for link in before.linked
+            for each in self._received(link.key)
+            if links.follows(each[1], Redirect(key, before.profile, link.at))
+        )
+        return _deliveries([*own, *joined])
+
+    def _received(self, key: str) -> Iterator[tuple[str, EventsReceived]]:
+        for each in self.messages.get(key, ()):
+            yield each.id, msgspec.json.decode(each.data, type=EventsReceived)
+
+
+def keys_of(key: str, before: StateDocument) -> Sequence[str]:
+    """The keys under which a profile's messages were archived."""
+    return [key, *(link.key for link in before.linked)]
+
+
+async def past(archive: Archive, keys: Sequence[str]) -> Past:
+    """What is archived under these keys."""
+    return Past(frozenset(keys), await archive.histories(keys))
+
+
+def _deliveries(messages: Iterable[tuple[str, EventsReceived]]) -> tuple[rules.Delivery, ...]:
+    return tuple((id_, received.events) for id_, received in messages)
