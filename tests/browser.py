@@ -26,11 +26,18 @@ LIKE_A_PERSON = "--disable-blink-features=AutomationControlled"
 
 
 @asynccontextmanager
-async def chromium(*arguments: str) -> AsyncIterator[Browser]:
-    """A headless browser of its own. Where there is no Chromium the test is skipped; where CI is set it fails."""
+async def chromium(*arguments: str, keep_pages: bool = False) -> AsyncIterator[Browser]:
+    """A headless browser of its own; `keep_pages`: those that are left come back from its memory.
+
+    Where there is no Chromium the test is skipped; where CI is set it fails.
+    """
     _require_chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[*ARGUMENTS, *arguments],
+            ignore_default_args=["--disable-back-forward-cache"] if keep_pages else [],
+        )
         try:
             yield browser
         finally:

@@ -12,7 +12,7 @@ import msgspec
 from playwright.async_api import Page
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
 from emulator.client import DEMO_WRITE_KEY
@@ -40,6 +40,7 @@ class Site:
         self.segue = ""
         self.data = Path()
         self.pages: dict[str, str] = {}
+        self.files: dict[str, Path] = {}
         self.faults: list[Fault] = []
         self.posted: list[str] = []
         self.app = Starlette(
@@ -82,6 +83,9 @@ class Site:
         return found
 
     async def _page(self, request: Request) -> Response:
+        file = self.files.get(request.url.path)
+        if file is not None:
+            return FileResponse(file)
         body = self.pages.get(request.url.path)
         return HTMLResponse(body or "", 200 if body else 404)
 

@@ -82,7 +82,7 @@
   const save = () => allowed && kept(own, queue.length ? JSON.stringify(queue) : null);
 
   const send = (leaving) => {
-    if (pause || (underway.size && !leaving)) return;
+    if (allowed === undefined || pause || (underway.size && !leaving)) return;
     let size = 0;
     const batch = [];
     for (const event of queue) {
@@ -312,11 +312,11 @@
     consent: (given, { version = choice?.version } = {}) => {
       const before = allowed;
       const chosen = { categoryPreferences: { ...choice?.categoryPreferences, ...given }, version };
-      if (JSON.stringify(chosen) == JSON.stringify(choice)) return;
+      if (robot || JSON.stringify(chosen) == JSON.stringify(choice)) return;
       choice = chosen;
       const after = permission();
       if (after && !before) open();
-      if (!after) queue = [];
+      if (after === false) queue = [];
       if (before || after) track("Segment Consent Preference Updated");
       allowed = after;
       if (after === false) {
@@ -369,10 +369,19 @@
     on(document, "visibilitychange", () => (document.hidden ? leave() : count(true)));
     on(window, "online", resume);
     on(window, "pageshow", (event) => {
-      if (event.persisted) {
-        begin(document.referrer);
-        announce();
-      }
+      if (!event.persisted) return;
+      underway.clear(); // no answer comes any more
+      begin(document.referrer);
+      announce();
+    });
+    // Another tab forgot the visitor, or gave them a new id.
+    on(window, "storage", ({ key, newValue }) => {
+      if (!allowed || key != PREFIX + "anonymous_id") return;
+      anonymousId = newValue;
+      userId = undefined;
+      if (newValue) return;
+      allowed = false;
+      queue = [];
     });
     setInterval(tellEngaged, HEARTBEAT_MS);
     let frame;
