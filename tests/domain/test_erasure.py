@@ -10,6 +10,7 @@ from segue.domain.event import Event
 from segue.domain.identity import named
 from segue.domain.message import (
     DELIVERY_DUE,
+    EVENTS_OF_BOTS,
     EVENTS_RECEIVED,
     EVENTS_WITHHELD,
     PROFILE_DUE,
@@ -23,10 +24,10 @@ ANNA, BEN = "a" * 32, "b" * 32
 ERASED = {ANNA: 10}
 
 
-def received(key: str, *at: int) -> Content:
+def received(key: str, *at: int, kind: str = EVENTS_RECEIVED) -> Content:
     events = tuple(Event(message_id=f"m{each}", name="A", occurred_at=each, received_at=each) for each in at)
     data = EventsReceived(key=key, profile=ProfileRef("user_id", "x"), source="shop", events=events)
-    return Content(EVENTS_RECEIVED, msgspec.json.encode(data))
+    return Content(kind, msgspec.json.encode(data))
 
 
 def test_events_up_to_the_instant_leave_their_number_and_later_ones_stay() -> None:
@@ -37,6 +38,11 @@ def test_events_up_to_the_instant_leave_their_number_and_later_ones_stay() -> No
     assert remaining(received(ANNA, 10, 11), ERASED) == received(ANNA, 11)
     assert remaining(received(ANNA, 11), ERASED) == received(ANNA, 11)
     assert remaining(received(BEN, 1), ERASED) == received(BEN, 1)
+
+
+def test_events_that_were_taken_for_a_bots_are_erased_like_any() -> None:
+    whole, rest = (received(ANNA, *at, kind=EVENTS_OF_BOTS) for at in ((10, 11), (11,)))
+    assert remaining(whole, ERASED) == rest
 
 
 @pytest.mark.parametrize("kind", [EVENTS_RECEIVED, DELIVERY_DUE, "segue.anything"])

@@ -79,6 +79,23 @@ async def test_an_event_becomes_a_segment_that_lookup_knows(tmp_path: Path) -> N
         assert (await visitor.ledger())["folded"] == (await visitor.ledger())["published"] == 1
 
 
+async def test_a_bot_is_in_the_ledger_and_in_no_segment_unless_its_source_keeps_it(tmp_path: Path) -> None:
+    googlebot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+    definitions = msgspec.json.decode(catalog.load(ROOT / "infra" / "catalog"))
+    for bots, bot, folded, found in (("exclude", 1, 0, set()), ("keep", 0, 1, {"new-visitor"})):
+        definitions["sources"]["shop"]["bots"] = bots
+        async with (
+            embedded(tmp_path / bots, msgspec.json.encode(definitions), {}) as app,
+            httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://segue") as http,
+        ):
+            visitor = Client(http, DEMO_WRITE_KEY, DEMO_SECRET_KEY)
+            await visitor.call({**call("Product Added", "m1"), "context": {"userAgent": googlebot}})
+            await visitor.settle()
+            ledger = await visitor.ledger()
+            assert (ledger["published"], ledger["bot"], ledger["folded"]) == (1, bot, folded)
+            assert await segments(visitor) == found
+
+
 async def test_time_alone_is_announced_by_the_schedule(tmp_path: Path) -> None:
     clock = ManualClock(NOON)
     async with client(tmp_path, clock) as visitor:

@@ -7,6 +7,7 @@ import msgspec
 
 from segue.domain.message import (
     DELIVERY_DUE,
+    EVENTS_OF_BOTS,
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
@@ -57,7 +58,7 @@ def _of_received(content: Content, erased: Erased) -> Content | None:
     if len(kept) == len(received.events):
         return content
     if kept:
-        return Content(EVENTS_RECEIVED, msgspec.json.encode(msgspec.structs.replace(received, events=kept)))
+        return Content(content.type, msgspec.json.encode(msgspec.structs.replace(received, events=kept)))
     withheld = EventsWithheld(
         source=received.source,
         received_at=max(event.received_at for event in received.events),
@@ -102,6 +103,7 @@ def _of_another(content: Content, erased: Erased) -> Content | None:
 
 _READERS: Mapping[str, Callable[[Content, Erased], Content | None]] = {
     EVENTS_RECEIVED: _of_received,
+    EVENTS_OF_BOTS: _of_received,
     EVENTS_REFUSED: _of_refused,
     MEMBERSHIP_CHANGED: _of_membership,
     DELIVERY_DUE: _of_delivery,

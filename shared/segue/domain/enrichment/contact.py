@@ -26,6 +26,8 @@ NORMAL: Final[Mapping[str, Callable[[str], str]]] = {
 }
 """The fields that are hashed, and how what is the same becomes equal first."""
 
+CONTAINERS: Final = (dict, list)
+
 _HASH: Final = re.compile("[0-9a-f]{64}")
 _EMAIL: Final = re.compile(r"[^\s@]{1,64}@[^\s@]+\.[^\s@]+")
 
@@ -56,17 +58,19 @@ def _without_traits_details(context: Json) -> Json:
 
 def _hashed_in(value: Json) -> Json:
     """A value with the contact details of all objects in it hashed; the very same one if there are none."""
+    if isinstance(value, dict):
+        members = {name: new for name, member in value.items() if (new := _member(name, member)) is not member}
+        return {**value, **members} if members else value
     if isinstance(value, list):
-        items = [_hashed_in(item) for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if not isinstance(value, dict):
-        return value
-    changed = {
-        name: new
-        for name, member in value.items()
-        if (new := _hashed(name, member) if name in NORMAL else _hashed_in(member)) is not member
-    }
-    return value | changed if changed else value
+        items = {index: new for index, item in enumerate(value) if (new := _hashed_in(item)) is not item}
+        return [items.get(*each) for each in enumerate(value)] if items else value
+    return value
+
+
+def _member(name: str, value: Json) -> Json:
+    if name in NORMAL:
+        return _hashed(name, value)
+    return _hashed_in(value) if isinstance(value, CONTAINERS) else value
 
 
 def _hashed(name: str, value: Json) -> Json:

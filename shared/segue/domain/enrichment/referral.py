@@ -13,6 +13,9 @@ Kind: TypeAlias = Literal["paid", "email", "search", "social", "internal", "dire
 LONGEST_VALUE: Final = 256
 """Characters kept of a campaign's part."""
 
+MOST_KEPT: Final = 4_096
+"""Addresses whose reading is remembered; those of a visit are few."""
+
 MOST_FIELDS: Final = 100
 """Parts of a query that are read."""
 
@@ -65,6 +68,7 @@ _COUNTRY_SITES: Final[Mapping[str, Kind]] = {"pinterest": "social"}
 """Those of the sites in many countries that are no search engines."""
 
 
+@lru_cache(MOST_KEPT)
 def campaign(address: str) -> dict[str, Json]:
     """The campaign that an address, or the query of one, names by its `utm_` parts; empty if it names none."""
     if "utm_" not in address:
@@ -77,7 +81,7 @@ def campaign(address: str) -> dict[str, Json]:
     return {CAMPAIGN[name]: value[:LONGEST_VALUE] for name, value in reversed(parts) if name in CAMPAIGN}
 
 
-@lru_cache(4_096)
+@lru_cache(MOST_KEPT)
 def referrer(url: str, page: str, medium: str) -> Mapping[str, str]:
     """Where a visitor came from: the address without its query, which may hold what they searched for, the domain, and
     the kind. `page` is the address of the page they are on, `medium` that of its campaign; each is empty if unknown."""

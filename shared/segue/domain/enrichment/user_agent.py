@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 from crawlerdetect.providers import crawlers, exclusions  # type: ignore[import-untyped]  # it brings no types
@@ -42,14 +42,17 @@ _VARIANT: Final = re.compile(r"^Mobile |^Headless| Mobile\b| WebView\b| UI/WKWeb
 """What ua-parser adds to the name of a browser for where it runs: `os` and `device` say that."""
 
 
+Brand: TypeAlias = tuple[str, str]
+"""A browser's name and version as its hints say them; the version is empty if they do not."""
+
+MOST_BRANDS: Final = 20
+
+
 class Client(NamedTuple):
     """What is known of a visitor's client: `browser`, `os` and `device` as an event's context has them."""
 
     told: Mapping[str, dict[str, Json]]
     bot: bool
-
-
-NOBODY: Final = Client({}, False)
 
 
 def is_browsers(user_agent: str) -> bool:
@@ -59,56 +62,58 @@ def is_browsers(user_agent: str) -> bool:
 
 def client(user_agent: str, hints: Json = None) -> Client:
     """What a client's user agent tells, and its `userAgentData` (Chromium's client hints), which goes before it."""
-    found = _read(user_agent[:LONGEST]) if user_agent else NOBODY
-    return _hinted(found, hints) if isinstance(hints, dict) else found
+    if not isinstance(hints, dict):
+        return _client(user_agent[:LONGEST])
+    platform, mobile = hints.get("platform"), hints.get("mobile")
+    return _client(
+        user_agent[:LONGEST],
+        _brands(hints.get("brands")),
+        platform[:LONGEST] if isinstance(platform, str) else "",
+        mobile if isinstance(mobile, bool) else None,
+    )
+
+
+def _brands(said: Json) -> tuple[Brand, ...]:
+    """The brands that hints name, without those that are there lest anybody rely on their form (`Not.A/Brand`)."""
+    brands = []
+    for each in said[:MOST_BRANDS] if isinstance(said, list) else ():
+        name, version = (each.get("brand"), each.get("version")) if isinstance(each, dict) else (None, None)
+        if isinstance(name, str) and "Brand" not in name:
+            brands.append((name[:LONGEST], version[:LONGEST] if isinstance(version, str) else ""))
+    return tuple(brands)
 
 
 @lru_cache(MOST_KEPT)
-def _read(user_agent: str) -> Client:
-    if is_bot(user_agent):
+def _client(user_agent: str, brands: tuple[Brand, ...] = (), platform: str = "", mobile: bool | None = None) -> Client:
+    if is_bot(user_agent) or any("Headless" in name for name, _ in brands):
         return Client({"device": {"type": "bot"}}, True)
-    result = _parser()(user_agent, Domain.USER_AGENT | Domain.OS)
+    told = _by_user_agent(user_agent)
+    # Every relative of Chrome names Chromium too: the other one is the browser.
+    for name, version in sorted(brands, key=lambda brand: brand[0] == "Chromium")[:1]:
+        told["browser"] = _named(BRANDS.get(name, name), version)
+    system = SYSTEMS.get(platform, platform)
+    if system and told.get("os", {}).get("name") != system:
+        told["os"] = _named(system, "")
+    if mobile is not None:
+        told["device"] = {"type": "mobile" if mobile else "tablet" if platform == "Android" else "desktop"}
+    return Client(told, False)
+
+
+def _by_user_agent(user_agent: str) -> dict[str, dict[str, Json]]:
     told: dict[str, dict[str, Json]] = {}
-    if result.user_agent:
-        told["browser"] = _named(_VARIANT.sub("", result.user_agent.family), result.user_agent.major)
-    if result.os:
-        version = ".".join(part for part in (result.os.major, result.os.minor) if part)
-        told["os"] = _named(SYSTEMS.get(result.os.family, result.os.family), version)
+    found = _parser()(user_agent, Domain.USER_AGENT | Domain.OS)
+    if found.user_agent:
+        told["browser"] = _named(_VARIANT.sub("", found.user_agent.family), found.user_agent.major or "")
+    if found.os:
+        version = ".".join(part for part in (found.os.major, found.os.minor) if part)
+        told["os"] = _named(SYSTEMS.get(found.os.family, found.os.family), version)
     type_ = next((type_ for type_, words in DEVICES if any(word in user_agent for word in words)), None)
     if type_:
         told["device"] = {"type": type_}
-    return Client(told, False)
+    return told
 
 
-def _hinted(found: Client, hints: Mapping[str, Json]) -> Client:
-    """The same client with what its hints say; one that calls itself headless by them is a bot."""
-    brands = [each for each in _brands(hints.get("brands")) if "Brand" not in each[0]]  # "Not.A/Brand" is none
-    if found.bot or any("Headless" in name for name, _ in brands):
-        return Client({"device": {"type": "bot"}}, True)
-    told = dict(found.told)
-    # Every relative of Chrome names Chromium too: the other one is the browser.
-    for name, version in sorted(brands, key=lambda each: each[0] == "Chromium")[:1]:
-        told["browser"] = _named(BRANDS.get(name, name), version)
-    platform = hints.get("platform")
-    if isinstance(platform, str) and platform:
-        name = SYSTEMS.get(platform, platform)[:LONGEST]
-        told["os"] = told["os"] if told.get("os", {}).get("name") == name else _named(name, None)
-    if isinstance(hints.get("mobile"), bool):
-        told["device"] = {"type": "mobile" if hints["mobile"] else "tablet" if platform == "Android" else "desktop"}
-    return Client(told, False)
-
-
-def _brands(said: Json) -> list[tuple[str, str | None]]:
-    brands = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
-    named = [(each.get("brand"), each.get("version")) for each in brands]
-    return [
-        (name[:LONGEST], version[:LONGEST] if isinstance(version, str) else None)
-        for name, version in named
-        if isinstance(name, str)
-    ]
-
-
-def _named(name: str, version: str | None) -> dict[str, Json]:
+def _named(name: str, version: str) -> dict[str, Json]:
     return {"name": name, "version": version} if version else {"name": name}
 
 
