@@ -41,7 +41,7 @@ class Segment(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What Segue knows of a visitor: the segments it is in, and those it is not in."""
+    """What Segue knows of a visitor: the segments it is in, the latest first, and those it is not in."""
 
     inside: Sequence[Membership] = ()
     outside: Sequence[Segment] = ()
@@ -95,8 +95,9 @@ class Cms:
         except TimeoutError:
             raise Unavailable("Segue does not answer in time") from None
         spans = {each["id"]: (each["since"], each["until"]) for each in answer["segments"]}
+        inside = [Membership(*segments.get(id_, Segment(id_, id_, "")), *span) for id_, span in spans.items()]
         return Known(
-            inside=[Membership(*segments.get(id_, Segment(id_, id_, "")), *span) for id_, span in spans.items()],
+            inside=sorted(inside, key=lambda membership: -membership.since),
             outside=[segment for id_, segment in segments.items() if id_ not in spans],
         )
 

@@ -76,7 +76,7 @@
   toggle.addEventListener("click", () => {
     const open = panel.toggleAttribute("data-open");
     toggle.setAttribute("aria-expanded", open);
-    panel.querySelector("[data-knows-word]").textContent = open ? "Hide" : "Show";
+    toggle.textContent = open ? "Hide" : "Show";
   });
   panel.addEventListener("toggle", ({ target }) => target.open && target.dataset.why && explain(target), true);
   document.addEventListener("click", ({ target }) => {
