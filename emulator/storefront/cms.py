@@ -71,12 +71,12 @@ class Cms:
         self._segments: Sequence[Segment] = ()
         self._named_at = -NAMES_KEPT_S
 
-    async def decide(self, visitor: str | None, slots: Sequence[str]) -> Mapping[str, Shown]:
-        """What fills each slot; a visitor without an id is nobody that Segue could know."""
+    async def decide(self, visitor: str | None, slots: Sequence[str], after: str | None = None) -> Mapping[str, Shown]:
+        """What fills each slot, with a message included if that is soon. Without an id nobody is known."""
         profile = ProfileRef("anonymous_id", visitor or secrets.token_hex(16))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answer = await self._client.decide(profile, slots, deadline_ms=DEADLINE_MS)
+                answer = await self._client.decide(profile, slots, after if visitor else None, DEADLINE_MS)
         except (SegueError, TimeoutError):
             return {slot: Shown() for slot in slots}
         return msgspec.convert(answer, dict[str, Shown])
