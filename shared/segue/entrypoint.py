@@ -157,7 +157,9 @@ def _retry_after(error: Exception) -> Mapping[str, str]:
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, Rejected | Throttled):
+    if isinstance(error, Throttled):
+        telemetry.note("request_throttled", "DEBUG")
+    elif not isinstance(error, Rejected):
         telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=_where(error))
     return error_response(error)
 

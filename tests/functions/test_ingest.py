@@ -338,7 +338,9 @@ async def sent(ingest: Ingest, times: int, **headers: str) -> list[int]:
 
 async def test_a_key_is_held_to_its_rate_and_told_when_to_come_back(tmp_path: Path) -> None:
     async with ingesting(tmp_path, source={"rate": {"per_second": 2, "burst": 3}}) as ingest:
+        before = telemetry.counters["request_throttled"]
         assert await sent(ingest, 4) == [200, 200, 200, 429]
+        assert telemetry.counters["request_throttled"] == before + 1
         answer = await ingest.post("/v1/track", track(), origin=ALLOWED_ORIGIN)
         assert (answer.headers["retry-after"], answer.json()["code"]) == ("1", "too_many_requests")
         assert answer.headers["x-ratelimit-reset"] == "1"
