@@ -1,23 +1,33 @@
 """Whatever is sent to ingest: it is rejected, or what is published of it keeps its value and can be stored."""
 
 import json
+import os
+from collections import Counter
 from functools import partial
+from itertools import islice
 from typing import get_args
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.catalog import load
+from functions.evaluate.evaluate import KINDS
 from functions.ingest.body import LARGEST_BODY, inflated
 from functions.ingest.ingest import Accepted, Address, ingest
+from segue.catalogs import compiled
 from segue.domain.call import LARGEST_EVENT, CallType, Reception
 from segue.domain.errors import Rejected
-from segue.domain.message import EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, EventsRefused
 from segue.domain.profile import profile_key
 from segue.domain.time import DAY
 from segue.domain.untrusted import decode
-from tests.functions.bad_input import CASES, call
+from segue.ports import PublishedCatalog
+from tests.functions import mutated_bodies
+from tests.functions.bad_input import call
 from tests.functions.ingesting import NOW
+from tests.functions.mutated_bodies import SEEDS
+from tests.project.files import ROOT
 
 
 def accepted(data: bytes, address: Address) -> Accepted | None:
@@ -28,12 +38,6 @@ def accepted(data: bytes, address: Address) -> Accepted | None:
         return None
 
 
-LARGE = {"04 as many bytes as may be", "67 2,500 events"}
-SEEDS = [
-    b"".join(case.chunks())
-    for case in CASES
-    if case.status == 200 and case.name not in LARGE and not case.name.startswith("07")
-]
 ADDRESSES: list[Address] = [*get_args(CallType), "batch"]
 
 json_values = st.recursive(
@@ -70,17 +74,22 @@ def strange_calls(draw: st.DrawFn) -> bytes:
 
 def keeps_its_value(data: bytes) -> None:
     """Everything published decodes to what encodes to it, within what a store can keep."""
-    kinds = {EVENTS_RECEIVED: EventsReceived, EVENTS_REFUSED: EventsRefused}
     for address in ADDRESSES:
         found = accepted(data, address)
-        for message in found.messages if found else ():
-            value = msgspec.json.decode(message.data, type=kinds[message.type], strict=True)
-            assert msgspec.json.encode(value) == message.data
-            for event in getattr(value, "events", ()):
-                assert len(msgspec.json.encode(event)) <= LARGEST_EVENT
-                assert event.occurred_at <= event.received_at
-                assert decode(msgspec.json.encode(event)), "within the bounds of what strangers may send"
-                json.dumps(msgspec.to_builtins(event), allow_nan=False).encode()
+        if found:
+            assert_storable(found)
+
+
+def assert_storable(found: Accepted) -> None:
+    """Each message is read by its reader as it was written, and each event is within the bounds of a stranger's."""
+    for message in found.messages:
+        value = msgspec.json.decode(message.data, type=KINDS[message.type], strict=True)
+        assert msgspec.json.encode(value) == message.data
+        for event in getattr(value, "events", ()):
+            assert len(msgspec.json.encode(event)) <= LARGEST_EVENT
+            assert event.occurred_at <= event.received_at
+            assert decode(msgspec.json.encode(event)), "within the bounds of what strangers may send"
+            json.dumps(msgspec.to_builtins(event), allow_nan=False).encode()
 
 
 @given(st.binary(max_size=200))
@@ -105,3 +114,31 @@ def test_what_cannot_be_inflated_is_rejected(data: bytes) -> None:
     except Rejected:
         return
     assert len(body) <= LARGEST_BODY
+
+
+BODIES = int(os.environ.get("BODIES", "100000"))
+SEED = int(os.environ.get("SEED", "4"))
+
+
+@pytest.mark.slow
+def test_no_generated_body_leads_to_anything_but_events_or_a_refusal() -> None:
+    """`BODIES=1000000 SEED=5` tries more of them, or others."""
+    catalog = compiled(PublishedCatalog(0, load(ROOT / "infra" / "catalog"))).catalog
+    receptions = {
+        trusted: Reception(
+            source="shop", trusted=trusted, imported=False, received_at=NOW, max_age=30 * DAY, consent=catalog.consent
+        )
+        for trusted in (True, False)
+    }
+    told: Counter[str] = Counter()
+    for number, sent in enumerate(islice(mutated_bodies.mutated(SEED), BODIES)):
+        reception = msgspec.structs.replace(receptions[number % 2 == 0], imported=sent.address == "import")
+        try:
+            found = mutated_bodies.answered(sent, reception)
+            if found:
+                assert_storable(found)
+        except Exception as error:
+            raise AssertionError(f"body {number} of seed {SEED}, to {sent.address}: {sent.body!r}") from error
+        told["refused" if found is None else "taken in part" if found.refused else "taken"] += 1
+    assert min(told["refused"], told["taken"]) > BODIES / 5, told
+    assert told["taken in part"] > BODIES / 100, told
