@@ -252,7 +252,8 @@ class Shop:
     ) -> Response:
         visitor = Visitor.of(request)
         decided, known = await asyncio.gather(
-            self._cms.decide(visitor.anonymous_id, [*slots, REMINDER]), self._known(visitor)
+            self._cms.decide(visitor.anonymous_id, [*slots, REMINDER], visitor.last_message),
+            self._known(visitor),
         )
         shown_hero = hero(decided[HERO], visitor.cart) if HERO in decided else None
         seen = [told.promotion_viewed(HERO, shown_hero.variant, shown_hero.headline)] if shown_hero else []

@@ -41,7 +41,7 @@ class Segment(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What Segue knows of a visitor: the segments it is in, and those it is not in."""
+    """What Segue knows of a visitor: the segments it is in, the latest first, and those it is not in."""
 
     inside: Sequence[Membership] = ()
     outside: Sequence[Segment] = ()
@@ -71,12 +71,12 @@ class Cms:
         self._segments: Sequence[Segment] = ()
         self._named_at = -NAMES_KEPT_S
 
-    async def decide(self, visitor: str | None, slots: Sequence[str]) -> Mapping[str, Shown]:
-        """What fills each slot; a visitor without an id is nobody that Segue could know."""
+    async def decide(self, visitor: str | None, slots: Sequence[str], after: str | None = None) -> Mapping[str, Shown]:
+        """What fills each slot, with a message included if that is soon. Without an id nobody is known."""
         profile = ProfileRef("anonymous_id", visitor or secrets.token_hex(16))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answer = await self._client.decide(profile, slots, deadline_ms=DEADLINE_MS)
+                answer = await self._client.decide(profile, slots, after if visitor else None, DEADLINE_MS)
         except (SegueError, TimeoutError):
             return {slot: Shown() for slot in slots}
         return msgspec.convert(answer, dict[str, Shown])
@@ -95,8 +95,9 @@ class Cms:
         except TimeoutError:
             raise Unavailable("Segue does not answer in time") from None
         spans = {each["id"]: (each["since"], each["until"]) for each in answer["segments"]}
+        inside = [Membership(*segments.get(id_, Segment(id_, id_, "")), *span) for id_, span in spans.items()]
         return Known(
-            inside=[Membership(*segments.get(id_, Segment(id_, id_, "")), *span) for id_, span in spans.items()],
+            inside=sorted(inside, key=lambda membership: -membership.since),
             outside=[segment for id_, segment in segments.items() if id_ not in spans],
         )
 

@@ -13,6 +13,9 @@ from emulator.storefront.cart import Cart
 ANONYMOUS_ID = "segue_anonymous_id"
 """Set by the tracker, and only once the visitor has agreed."""
 
+LAST_MESSAGE = "last_message"
+"""Set by the shop's own script: the message that the next page should know of."""
+
 CART = "cart"
 CHOICE = "choice"
 CUSTOMER = "customer"
@@ -25,6 +28,7 @@ class Visitor(msgspec.Struct, frozen=True):
     """`anonymous_id`: None until the visitor may be recognised. `choice`: None until there is one."""
 
     anonymous_id: str | None
+    last_message: str | None
     customer: str | None
     cart: Cart
     choice: frozenset[str] | None
@@ -37,6 +41,7 @@ class Visitor(msgspec.Struct, frozen=True):
         choice = consent.read(cookies.get(CHOICE))
         return cls(
             anonymous_id=_id(cookies.get(ANONYMOUS_ID, "")) if choice else None,
+            last_message=_id(cookies.get(LAST_MESSAGE, "")),
             customer=_id(cookies.get(CUSTOMER, "")),
             cart=carts.read(cookies.get(CART, "")),
             choice=choice,

@@ -12,6 +12,7 @@ from segue.domain.enrichment import enriched, without_address, without_contact_d
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Event, Json
 from segue.domain.identity import named
+from segue.domain.identity_token import without_token
 from segue.domain.message import (
     EVENTS_OF_BOTS,
     EVENTS_RECEIVED,
@@ -92,12 +93,19 @@ def _opened(body: Mapping[str, Json], address: Address, reception: Reception) ->
     if address not in ("batch", "import"):
         return [{**body, "type": address}], reception
     common, named = _discreet(body, reception)
+    common, token = without_token(common)
     batch = envelope(common)
     context = batch.context or {}
     if len(msgspec.json.encode(context)) * len(batch.batch) > LARGEST_COMMON_PART:
         raise TooLarge("expected a smaller context, or fewer calls that it is merged under")
     sent_at = reception.sent_at if batch.sent_at is None else batch.sent_at
-    return batch.batch, msgspec.structs.replace(reception, context=context, sent_at=sent_at, address=named)
+    return batch.batch, msgspec.structs.replace(
+        reception,
+        context=context,
+        sent_at=sent_at,
+        address=named,
+        identity_token=reception.identity_token if token is None else token,
+    )
 
 
 def _read(
@@ -107,8 +115,9 @@ def _read(
     readings, refused = [], []
     for index, sent in enumerate(calls):
         call, address = _discreet(sent, reception)
+        call, token = without_token(call)
         try:
-            readings.append(_enriched(read(call, reception), address, reception))
+            readings.append(_enriched(read(call, reception, token), address, reception))
         except Invalid as error:
             keys = tuple(key_of(each) for each in named(call))
             refused.append(RefusedEvent(index=index, reason=str(error), event=call, keys=keys))
@@ -152,7 +161,7 @@ def _received(
             source=reception.source,
             events=tuple(of_profile),
             imported=reception.imported,
-            proven=reception.trusted,
+            proven=reception.trusted or profile.kind == "user_id",
         )
         yield from _in_messages(received)
 

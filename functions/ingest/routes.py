@@ -52,6 +52,9 @@ WriteKey: TypeAlias = Callable[[Request, Mapping[str, Json]], str]
 
 SUCCESS = Response(b'{"success":true}', media_type="application/json")
 
+IDENTITY_HEADER = "x-segue-identity"
+"""Where an identity token may be, for senders that cannot put it into the context."""
+
 CACHING = b"no-store"
 """An answer is nobody's to keep."""
 
@@ -109,6 +112,8 @@ class Endpoint:
             sent_at=request.headers.get("sentat"),
             consent=catalog.consent,
             gpc=request.headers.get("sec-gpc") == "1",
+            identity_secrets=self._identity_secrets(source),
+            identity_token=request.headers.get(IDENTITY_HEADER),
         )
         return await self._published(ingest(body, address, reception, self._key_of, self._new_id), id_)
 
@@ -149,6 +154,10 @@ class Endpoint:
         if found is None:
             raise Unauthorized("expected the write key of a source, as Basic user name or as writeKey in the address")
         return JSONResponse(rudderstack_source(found[0], found[1].name, write_key))
+
+    def _identity_secrets(self, source: Source) -> tuple[str, ...]:
+        known = self._platform.settings.identity_secrets
+        return tuple(known[name] for name in source.identity_secrets if name in known)
 
     async def _received(self, request: Request) -> tuple[Mapping[str, Json], Catalog, int]:
         _refuse_long_query(request)

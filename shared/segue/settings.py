@@ -12,6 +12,7 @@
   otherwise any client can say that it is anywhere. None by default.
 - SEGUE_GEOIP: a MaxMind file (.mmdb) with the places of IP addresses; none by default.
 - SEGUE_WEBHOOK_SECRETS: the secrets that webhooks are signed with, a JSON object from name to secret.
+- SEGUE_IDENTITY_SECRETS: the secrets that sites sign identity tokens with, as well; at least 32 bytes each.
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks go to private addresses; `false` by default.
 """
 
@@ -28,6 +29,9 @@ PlatformName: TypeAlias = Literal["embedded", "google"]
 
 SHORTEST_SECRET = 16
 
+SHORTEST_IDENTITY_SECRET = 32
+"""Bytes, as HS256 has them."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment says. Its `repr` shows no secret."""
@@ -42,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     geo_headers: GeoHeaders | None
     geoip: Path | None
     webhook_secrets: Mapping[str, str]
+    identity_secrets: Mapping[str, str]
     allow_private_destinations: bool
 
     def __repr__(self) -> str:
@@ -63,7 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             push_account=_paired(env, "SEGUE_PUSH_ACCOUNT", "SEGUE_PUSH_AUDIENCE"),
             geo_headers=_geo_headers(env),
             geoip=Path(env["SEGUE_GEOIP"]) if env.get("SEGUE_GEOIP") else None,
-            webhook_secrets=_webhook_secrets(env),
+            webhook_secrets=_named_secrets(env, "SEGUE_WEBHOOK_SECRETS"),
+            identity_secrets=_identity_secrets(env),
             allow_private_destinations=_flag(env, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         )
 
@@ -107,11 +113,20 @@ def _secret(env: Mapping[str, str]) -> bytes:
     return secret
 
 
-def _webhook_secrets(env: Mapping[str, str]) -> Mapping[str, str]:
+def _named_secrets(env: Mapping[str, str], name: str) -> Mapping[str, str]:
     try:
-        return msgspec.json.decode(env.get("SEGUE_WEBHOOK_SECRETS") or "{}", type=dict[str, str])
+        return msgspec.json.decode(env.get(name) or "{}", type=dict[str, str])
     except msgspec.DecodeError:
-        raise Invalid("expected a JSON object of texts, name to secret", path="SEGUE_WEBHOOK_SECRETS") from None
+        raise Invalid("expected a JSON object of texts, name to secret", path=name) from None
+
+
+def _identity_secrets(env: Mapping[str, str]) -> Mapping[str, str]:
+    found = _named_secrets(env, "SEGUE_IDENTITY_SECRETS")
+    for name, secret in found.items():
+        if len(secret.encode()) < SHORTEST_IDENTITY_SECRET:
+            expected = f"expected at least {SHORTEST_IDENTITY_SECRET} bytes, found {len(secret.encode())}"
+            raise Invalid(expected, path=f"SEGUE_IDENTITY_SECRETS.{name}")
+    return found
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

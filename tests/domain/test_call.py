@@ -159,7 +159,7 @@ def test_the_profile_is_the_user_where_users_are_believed_else_the_visitor(
 
 
 def test_a_user_id_that_is_not_believed_is_no_profile() -> None:
-    with pytest.raises(Invalid, match="user ids of this source are not believed"):
+    with pytest.raises(Invalid, match="nothing proves the userId"):
         reading(track(userId="u", anonymousId=...), trusted=False)
 
 

@@ -193,6 +193,14 @@ def test_shop_visits_under_the_first_catalogue(history: list[Event]) -> None:
     check(FIRST_CATALOG, history)
 
 
+def told(*events: tuple[str, int]) -> list[Event]:
+    """These events, each heard of as it happens, so many milliseconds after the start."""
+    return [
+        Event(message_id=str(number), name=name, occurred_at=START + at, received_at=START + at)
+        for number, (name, at) in enumerate(events)
+    ]
+
+
 def test_the_generated_code_answers_what_is_true_on_one_stretch_and_leaves_the_rest() -> None:
     said = {
         "counted": {"did": "A", "count": {"ge": 3}, "within": "5m"},
@@ -239,6 +247,21 @@ def test_of_several_groups_the_one_that_lapses_last_decides() -> None:
     counted, _ = Replay(rules.compile({"it": {"name": "It", "when": often}})).transitions(history[1:], END)
     assert counted == [(START + 6, "it", True), (START + 26, "it", False)]
     check({"it": {"name": "It", "when": various}, "often": {"name": "Often", "when": often}}, history)
+
+
+def test_a_score_beside_another_condition_fades_from_when_it_was_scored() -> None:
+    """Four points at 0 are less than 0.3 from 19 on, whatever else is heard of in between."""
+    both = {"all": [{"score": "fading", "is": {"ge": 0.3}}, {"none": [{"did": "C", "within": "1ms"}]}]}
+    history = told(("A", 0), ("A", 0), ("A", 0), ("A", 0), ("C", 1))
+    flips, _ = Replay(rules.compile({"it": {"name": "It", "when": both}}, scores=SCORES)).transitions(history, END)
+    assert flips[-1] == (START + 19, "it", False)
+    check({"it": {"name": "It", "when": both}}, history)
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 5, 10])
+def test_a_score_that_comes_to_its_level_in_a_whole_number_of_milliseconds_is_not_below_it_then(at: int) -> None:
+    halved = {"it": {"name": "It", "when": {"score": "fading", "is": {"ge": 1}}}}
+    check(halved, told(("A", 0), ("A", 0), ("C", at), ("A", at), ("B", at + 5)))
 
 
 def test_values_are_told_apart_as_the_engine_tells_them() -> None:

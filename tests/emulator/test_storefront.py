@@ -1,9 +1,12 @@
 """The demo shop's server: it shows its pages whatever Segue answers, and nothing that a visitor sends can do harm."""
 
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from zipfile import ZipFile
 
 import httpx
 import msgspec
@@ -234,6 +237,15 @@ def test_the_shops_own_address_may_send_wherever_it_is() -> None:
     assert documents["sources"]["shop"]["origins"][-2:] == ["http://127.0.0.1:5000", "http://localhost:5000"]
 
 
-def test_templates_and_static_files_are_beside_the_code_that_is_packed() -> None:
-    assert (FOLDER / "templates" / "base.html").exists()
-    assert (FOLDER / "static" / "marlow.webm").stat().st_size < 150_000
+def test_the_wheel_holds_every_file_of_the_shop(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(ZipFile(wheel).namelist())
+    files = {path.relative_to(ROOT).as_posix() for path in FOLDER.rglob("*.*") if "__pycache__" not in path.parts}
+    assert {f"emulator/storefront/{name}" for name in ("templates/base.html", "static/shop.css")} <= files
+    assert files - packed == set()
+
+
+def test_the_film_is_small() -> None:
+    assert (FOLDER / "static" / "marlow.webm").stat().st_size <= 150_000

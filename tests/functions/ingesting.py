@@ -23,6 +23,7 @@ from segue.domain.message import (
     EVENTS_RECEIVED,
     EVENTS_REFUSED,
     LINK_REQUESTED,
+    MEMBERSHIPS,
     EventsReceived,
     EventsRefused,
     LinkRequested,
@@ -37,6 +38,7 @@ NOW = 1_715_342_400_000
 """2024-05-10T12:00:00Z, when everything arrives."""
 
 EVALUATE = Subscription(name="evaluate", topic=EVENTS)
+UPDATE = Subscription(name="update", topic=MEMBERSHIPS)
 
 DATA = {EVENTS_RECEIVED: EventsReceived, EVENTS_REFUSED: EventsRefused, LINK_REQUESTED: LinkRequested}
 
@@ -96,7 +98,7 @@ async def ingesting(
     """Ingest; `source` changes the demo's source, `environment` adds to the least one. Nobody subscribed: what is
     published cannot be kept."""
     clock = ManualClock(NOW)
-    embedded = EmbeddedPlatform.open(folder, clock, [EVALUATE] if subscribed else [])
+    embedded = EmbeddedPlatform.open(folder, clock, [EVALUATE, UPDATE] if subscribed else [])
     try:
         documents = msgspec.json.decode(_catalog())
         documents["sources"]["shop"] |= source or {}

@@ -16,7 +16,7 @@ def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
     settings = Settings.from_environment(LEAST)
     assert settings.platform == "embedded"
     assert settings.data == Path(".segue")
-    assert settings.webhook_secrets == {}
+    assert settings.webhook_secrets == settings.identity_secrets == {}
     assert not settings.allow_private_destinations
 
 
@@ -29,6 +29,7 @@ def test_everything_can_be_said() -> None:
             "SEGUE_PUSH_AUDIENCE": "https://segue.example",
             "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com",
             "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
+            "SEGUE_IDENTITY_SECRETS": '{"shop": "a secret of at least 32 bytes..."}',
             "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
         }
     )
@@ -37,6 +38,7 @@ def test_everything_can_be_said() -> None:
     assert settings.push_audience == "https://segue.example"
     assert settings.push_account == "push@shop-1.iam.gserviceaccount.com"
     assert settings.webhook_secrets == {"hook": "s3cret"}
+    assert settings.identity_secrets == {"shop": "a secret of at least 32 bytes..."}
     assert settings.allow_private_destinations
 
 
@@ -52,6 +54,7 @@ def test_everything_can_be_said() -> None:
         (LEAST | {"SEGUE_PUSH_ACCOUNT": "push@shop-1"}, "SEGUE_PUSH_AUDIENCE"),
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": "{"}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": '{"hook": 5}'}, "SEGUE_WEBHOOK_SECRETS"),
+        (LEAST | {"SEGUE_IDENTITY_SECRETS": '{"a": "not quite thirty-two bytes"}'}, "SEGUE_IDENTITY_SECRETS.a"),
         (LEAST | {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "yes"}, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         (GOOGLE | {"K_SERVICE": "ingest", "FIRESTORE_EMULATOR_HOST": "localhost:1"}, "FIRESTORE_EMULATOR_HOST"),
         (GOOGLE | {"K_SERVICE": "ingest", "PUBSUB_EMULATOR_HOST": ""}, "PUBSUB_EMULATOR_HOST"),

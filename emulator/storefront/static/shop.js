@@ -8,6 +8,7 @@
   const toggle = panel.querySelector("[data-knows-toggle]");
   let shown = "";
 
+  /** Calls the tracker; the id of the message, if there is one. */
   const tell = ({ method, arguments: said }) => window.segue?.[method]?.(...said);
 
   const localised = (root) => {
@@ -66,23 +67,30 @@
     details.querySelector(".why").innerHTML = html;
   };
 
+  /** Lets the server wait for what was just said before it decides what the next page shows. */
+  const remember = (id) => {
+    const seconds = id && window.segue?.anonymousId?.() ? 60 : 0;
+    document.cookie = `last_message=${id};path=/;samesite=lax;max-age=${seconds}`;
+  };
+
   const begin = () => {
-    window.segue?.page?.(document.body.dataset.page);
-    const ids = JSON.parse(document.body.dataset.tells).map(tell);
-    refresh(ids.at(-1));
+    const viewed = window.segue.page(document.body.dataset.page);
+    const id = JSON.parse(document.body.dataset.tells).map(tell).at(-1) ?? viewed;
+    remember(id);
+    refresh(id);
   };
 
   localised(document);
   toggle.addEventListener("click", () => {
     const open = panel.toggleAttribute("data-open");
     toggle.setAttribute("aria-expanded", open);
-    panel.querySelector("[data-knows-word]").textContent = open ? "Hide" : "Show";
+    toggle.textContent = open ? "Hide" : "Show";
   });
   panel.addEventListener("toggle", ({ target }) => target.open && target.dataset.why && explain(target), true);
   document.addEventListener("click", ({ target }) => {
     const element = target.closest?.("[data-tell]");
     if (!element) return;
-    tell(JSON.parse(element.dataset.tell));
+    remember(tell(JSON.parse(element.dataset.tell)));
     setTimeout(refresh, EVENT_VISIBLE_MS);
   });
   document.addEventListener("keydown", ({ key }) => key === "Escape" && panel.hasAttribute("data-open") && toggle.click());

@@ -15,6 +15,7 @@ from segue.domain.enrichment import UNKNOWN, Circumstances, looks_like_email
 from segue.domain.errors import Invalid
 from segue.domain.event import GROUP, Event, Json
 from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
+from segue.domain.identity_token import Proven, proven
 from segue.domain.profile import ProfileRef
 from segue.domain.time import DAY, event_instant, occurred_at
 
@@ -43,7 +44,12 @@ NOT_THE_EVENT = frozenset(["messageId", "sentAt", "writeKey"])
 """Fields that may differ when a client sends the same event again; an id that we derive leaves them out."""
 
 Warning: TypeAlias = Literal[
-    "illegal_id", "email_as_id", "message_id_derived", "timestamp_unusable", "timestamp_in_the_future"
+    "illegal_id",
+    "email_as_id",
+    "message_id_derived",
+    "timestamp_unusable",
+    "timestamp_in_the_future",
+    "identity_unproven",
 ]
 """What was not as it should be in an event that was accepted all the same."""
 
@@ -124,10 +130,11 @@ _envelope = TypeAdapter(Envelope)
 class Reception(msgspec.Struct, frozen=True, kw_only=True):
     """How calls arrived: from which source, when, and what holds where a call itself says nothing.
 
-    `trusted`: the user ids are believed. `imported`: the calls are a log, and each counts as received when it happened.
-    `keeps_contact_details` and `keeps_bots` are the source's, `max_age` and `consent` the catalogue's, `context` and
-    `sent_at` the envelope's; `address` is the visitor's, where the envelope names it. `gpc`: the browser said
-    `Sec-GPC: 1`.
+    `trusted`: the user ids are believed; where they are not, those that a token proves, which one of `identity_secrets`
+    signed; `identity_token` is what came with all calls. `imported`: the calls are a log, and each counts as received
+    when it happened. `keeps_contact_details` and `keeps_bots` are the source's, `max_age` and `consent` the
+    catalogue's, `context` and `sent_at` the envelope's; `address` is the visitor's, where the envelope names it. `gpc`:
+    the browser said `Sec-GPC: 1`.
     """
 
     source: str
@@ -143,6 +150,8 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: Json = None
     consent: Consent = Consent()
     gpc: bool = False
+    identity_secrets: tuple[str, ...] = ()
+    identity_token: Json = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,8 +174,11 @@ def envelope(body: Mapping[str, Json]) -> Envelope:
         raise _invalid(error) from None
 
 
-def read(call: Json, reception: Reception) -> Reading:
-    """The event that a call is, without a look at any other. Raises Invalid if it can never be one."""
+def read(call: Json, reception: Reception, token: Json = None) -> Reading:
+    """The event that a call is, without a look at any other. Raises Invalid if it can never be one.
+
+    `token` is the call's own identity token, where it has one.
+    """
     try:
         checked = _call.validate_python(call)
     except ValidationError as error:
@@ -174,7 +186,11 @@ def read(call: Json, reception: Reception) -> Reading:
     warnings: list[Warning] = []
     user_id = _legal(checked.user_id, "userId", warnings)
     anonymous_id = _legal(checked.anonymous_id, "anonymousId", warnings)
-    profile = profile_of(user_id, anonymous_id, reception.trusted)
+    proof = _proof(user_id, token, reception)
+    believed = reception.trusted or proof is not None
+    if user_id and not believed:
+        warnings.append("identity_unproven")
+    profile = profile_of(user_id, anonymous_id, believed)
     original = checked.timestamp if checked.original_timestamp is None else checked.original_timestamp
     sent_at = reception.sent_at if checked.sent_at is None else checked.sent_at
     happened, received = _instants(original, sent_at, reception, warnings)
@@ -186,7 +202,7 @@ def read(call: Json, reception: Reception) -> Reading:
         occurred_at=happened,
         received_at=received,
         anonymous_id=anonymous_id,
-        user_id=user_id if reception.trusted else None,
+        user_id=user_id if believed else None,
         properties=properties,
         traits=traits,
         context=context,
@@ -196,22 +212,36 @@ def read(call: Json, reception: Reception) -> Reading:
     size = len(msgspec.json.encode(event))
     if size > LARGEST_EVENT:
         raise Invalid(f"expected an event of at most {LARGEST_EVENT} bytes, found {size}")
-    link = _linked(checked, profile, anonymous_id)
+    found = _linked(checked, anonymous_id) if profile.kind == "user_id" else None
+    allowed = found != profile.value and (reception.trusted or found == _own(anonymous_id, proof))
+    link = ProfileRef("anonymous_id", found) if found and allowed else None
     return Reading(profile=profile, event=event, link=link, warnings=tuple(warnings))
 
 
-def _linked(call: Call, profile: ProfileRef, anonymous_id: str | None) -> ProfileRef | None:
-    """The anonymous visitor whom a call says to be the user that it names."""
-    if profile.kind != "user_id":
+def _proof(user_id: str | None, token: Json, reception: Reception) -> Proven | None:
+    """What proves that the visitor is this user; None where nothing does, or nothing has to."""
+    if user_id is None or reception.trusted:
         return None
+    shown = reception.identity_token if token is None else token
+    found = proven(shown, reception.identity_secrets, reception.source, reception.received_at)
+    return found if found and found.user_id == user_id else None
+
+
+def _own(anonymous_id: str | None, proof: Proven | None) -> str | None:
+    """The only anonymous visitor that a proof makes a user: the one of the call itself, if the token names no other."""
+    named = proof.anonymous_id if proof else None
+    return anonymous_id if named in (None, anonymous_id) else None
+
+
+def _linked(call: Call, anonymous_id: str | None) -> str | None:
+    """The anonymous visitor whom a call says to be the user that it names."""
     match call:
         case Identify():
-            found = anonymous_id
+            return anonymous_id
         case Alias(previous_id=given):
-            found = _required(given, "previousId")
+            return _required(given, "previousId")
         case _:
-            found = None
-    return ProfileRef("anonymous_id", found) if found and found != profile.value else None
+            return None
 
 
 def _said(call: Call, context: Mapping[str, Json]) -> tuple[str, dict[str, Json], dict[str, Json]]:

@@ -123,6 +123,8 @@ class Source(Part):
     identity: Literal["trusted", "verified"] = "verified"
     """Whose word for a user id is believed: the sender's own (`trusted`: a server's, a demo's), or only that of a token
     which the site's backend signed (`verified`), for in the name of a public site anybody can send any."""
+    identity_secrets: Annotated[tuple[SecretName, ...], Field(strict=False, max_length=LIVE_KEYS)] = ()
+    """The names of the secrets that the site's backend signs identity tokens with; two while one replaces the other."""
     keeps_contact_details: bool = False
     """E-mail addresses and telephone numbers are kept as they are sent; otherwise as their SHA-256, in hex."""
     bots: Literal["keep", "exclude"] = "exclude"

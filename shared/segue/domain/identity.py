@@ -42,16 +42,17 @@ def normal(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def profile_of(user_id: str | None, anonymous_id: str | None, trusted: bool) -> ProfileRef:
+def profile_of(user_id: str | None, anonymous_id: str | None, believed: bool) -> ProfileRef:
     """Whose the event is: the user's if the source's user ids are believed, else the anonymous visitor's.
 
     Raises Invalid if no id is left that may be one.
     """
-    if user_id and trusted:
+    if user_id and believed:
         return ProfileRef("user_id", user_id)
     if anonymous_id:
         return ProfileRef("anonymous_id", anonymous_id)
-    expected = "a userId or an anonymousId" if trusted else "an anonymousId (user ids of this source are not believed)"
+    unproven = user_id and not believed
+    expected = "an anonymousId (nothing proves the userId)" if unproven else "a userId or an anonymousId"
     raise Invalid(f"expected {expected}, found none that can be an id")
 
 

@@ -363,8 +363,11 @@ def write_trait(leaf: TraitIs, writer: Writer) -> Stretch:
 EQUAL: Final = 1e-12
 """How near a score comes to a number, relatively, that is equal to it: less than it fades in a millisecond."""
 
-ROUNDED: Final = 1e-14
-"""What floating-point arithmetic may take from a number of half-lives."""
+DOUBTFUL: Final = 2e-12
+"""What floating-point arithmetic may get wrong in a number of half-lives; of powers of two it gets nothing wrong."""
+
+A_POWER_OF_TWO: Final = 0.5
+"""What `math.frexp` says of one."""
 
 LONGEST_HALF_LIFE: Final = 3_650 * DAY
 
@@ -399,23 +402,27 @@ def write_score(leaf: ScoreIs, writer: Writer) -> Stretch:
         return number
 
     number = writer.once(["score", [one.model_dump() for one in score.events], half_life], write)
-    until = f"fading(score{number}, {level!r}, {half_life}, now)"
+    until = f"fading(score{number}, {level!r}, {half_life}, scored{number})"
     return Stretch(None, until, after, (f"score{number}", f"scored{number}"), level=(number, level))
 
 
-def fading(value: float, level: float, half_life: int, now: int) -> int:
-    """Until when a value that is so much now is not below the level: `NEVER` if it is below already."""
-    return NEVER if value < level * (1 - EQUAL) else lapse(value, level, half_life, now)
+def fading(value: float, level: float, half_life: int, scored: int) -> int:
+    """Until when a value that was so much as it was scored is not below the level: `NEVER` if it was below already."""
+    return NEVER if value < level * (1 - EQUAL) else lapse(value, level, half_life, scored)
 
 
 def lapse(value: float, level: float, half_life: int, now: int) -> int:
-    """The first instant at which a value that is so much now is (or was) below the level; it may be 1 ms off.
+    """The first instant at which a value that is so much now is (or was) below the level.
 
-    Raises `Unfit` if nothing is left of the value.
+    Raises `Unfit` where floating-point arithmetic cannot tell it from the millisecond beside it.
     """
     if value <= 0:
         raise Unfit
-    return now + math.floor(half_life * (math.log2(value / level) + ROUNDED)) + 1
+    ratio = value / level
+    left = half_life * math.log2(ratio)
+    if abs(left - round(left)) <= half_life * DOUBTFUL and math.frexp(ratio)[0] != A_POWER_OF_TWO:
+        raise Unfit
+    return now + math.floor(left) + 1
 
 
 def _every(parts: Sequence[Stretch]) -> Stretch:
