@@ -47,6 +47,12 @@ ENDED_WITHIN_S = 5.0
 OF_ONE_CONNECTION = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 """Headers that say something of a connection or a body, not of what is passed on."""
 
+INFLATED = OF_ONE_CONNECTION | {"content-encoding"}
+"""Of an answer, too, whose body has been inflated on the way."""
+
+FIGURES = {"/v1/m", "/rsaMetrics"}
+"""Where SDKs send figures of their own, which are no events."""
+
 
 class Child(msgspec.Struct, frozen=True):
     """A function in its own process, and where it answers."""
@@ -154,9 +160,9 @@ class Front:
             answer = await self._http.request(request.method, url, content=body, headers=headers)
         except httpx.TransportError as error:
             raise Unavailable(f"{function} does not answer") from error
-        if function == "ingest" and answer.is_success:
+        if function == "ingest" and request.method == "POST" and request.url.path not in FIGURES and answer.is_success:
             self._accepted += _calls(body)
-        kept = {name: value for name, value in answer.headers.items() if name not in OF_ONE_CONNECTION}
+        kept = {name: value for name, value in answer.headers.items() if name not in INFLATED}
         return Response(answer.content, answer.status_code, kept)
 
     async def _archive(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -32,8 +33,11 @@ Coming = Mapping[tuple[str, str], tuple[Interval, ...]]
 @pytest.mark.smoke
 async def test_an_event_goes_in_and_a_segment_and_a_decision_come_out(tmp_path: Path) -> None:
     order = {"type": "track", "event": "Order Completed", "messageId": "order-1", "properties": {"revenue": 250}}
-    with running(tmp_path, "--platform", "google") as url:
-        async with Client.connected(url) as client:
+    with running(tmp_path, "--platform", "google", "--shop") as url:
+        async with Client.connected(url) as client, httpx.AsyncClient(base_url=url, trust_env=False) as browser:
+            assert "Lisière" in (await browser.get("/")).text
+            assert "window.segue" in (await browser.get("/segue.js")).text
+            assert (await browser.post("/v1/m", json={"series": []})).is_success
             await client.call({**order, "anonymousId": "visitor-1"})
             visitor = ProfileRef("anonymous_id", "visitor-1")
             decided = await client.decide(visitor, ["homepage-hero"], after="order-1", deadline_ms=10_000)
