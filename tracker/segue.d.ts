@@ -20,8 +20,13 @@ interface Segue {
   /** A page is viewed. The first page view of an address needs no call; one that is made takes its place. */
   page(name?: string, properties?: Properties): string | undefined;
 
-  /** Who the visitor is, from now on and on later pages, and what is known of them; with null only the latter. */
-  identify(userId: string | number | null, traits?: Properties): string | undefined;
+  /**
+   * Who the visitor is, from now on and on later pages, and what is known of them; with null only the latter.
+   *
+   * `token` is what the site's backend signed of them, which a source that verifies asks for. It is not kept: each page
+   * brings its own, here or as `data-identity-token`.
+   */
+  identify(userId: string | number | null, traits?: Properties, proof?: { token?: string }): string | undefined;
 
   /** The company, household or team that the visitor belongs to, and what is known of it. */
   group(groupId: string | number, traits?: Properties): string | undefined;

@@ -58,6 +58,8 @@
   let allowed;
   let anonymousId = null;
   let userId;
+  /** What the site's backend signed of the visitor. It is a credential, so that the page brings it and nothing keeps it. */
+  let identityToken = options.identityToken;
 
   /** Makes an id the visitor's, in storage and, where the page asks for one, in a cookie; null forgets it. */
   const rememberVisitor = (id) => {
@@ -98,6 +100,7 @@
       sentAt: new Date().toISOString(),
       context: {
         library: { name: "segue.js" },
+        identityToken,
         locale: navigator.language,
         timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
         screen: { width: screen.width, height: screen.height, density: devicePixelRatio },
@@ -301,7 +304,8 @@
       const title = document.title;
       return add("page", { name, properties: { ...view.page, title, page_view_id: view.id, ...properties } });
     },
-    identify: (id, traits) => {
+    identify: (id, traits, { token = identityToken } = {}) => {
+      identityToken = token;
       if (id != null) {
         userId = String(id);
         if (allowed) kept("user_id", userId);
@@ -320,7 +324,7 @@
       if (before || after) track("Segment Consent Preference Updated");
       allowed = after;
       if (after === false) {
-        userId = undefined;
+        userId = identityToken = undefined;
         rememberVisitor(null);
         ["user_id", "consent", own].forEach((name) => kept(name, null));
       }
@@ -328,7 +332,7 @@
       if (after || options.consent != "required") kept("consent", JSON.stringify(choice));
     },
     reset: () => {
-      userId = undefined;
+      userId = identityToken = undefined;
       kept("user_id", null);
       if (allowed) rememberVisitor(random());
     },
