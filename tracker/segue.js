@@ -72,6 +72,19 @@
   };
   const idOfCookie = () => "cookie" in options && document.cookie.match(/segue_anonymous_id=([\w-]+)/)?.[1];
 
+  /** The time zone, kept with the offset that it has. To ask for it takes a browser longer than all else here. */
+  let timezone;
+  const offset = () => `${new Date().getTimezoneOffset()} `;
+  const recallTimezone = () => {
+    const known = kept("timezone");
+    if (known?.startsWith(offset())) timezone = known.slice(offset().length);
+  };
+  const findTimezone = () => {
+    if (timezone || !allowed) return;
+    timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    kept("timezone", offset() + timezone);
+  };
+
   /** Events that Segue has not answered for, the oldest first; those in `underway` are being sent. */
   let queue = [];
   const underway = new Set();
@@ -102,7 +115,7 @@
         library: { name: "segue.js" },
         identityToken,
         locale: navigator.language,
-        timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        timezone,
         screen: { width: screen.width, height: screen.height, density: devicePixelRatio },
       },
       batch,
@@ -178,6 +191,7 @@
         }
     } catch {}
     allowed = true;
+    recallTimezone();
     send();
   };
 
@@ -326,7 +340,7 @@
       if (after === false) {
         userId = identityToken = undefined;
         rememberVisitor(null);
-        ["user_id", "consent", own].forEach((name) => kept(name, null));
+        ["user_id", "consent", "timezone", own].forEach((name) => kept(name, null));
       }
       // Where nobody is asked first, a refusal is all that is kept, since the next page could not know of it otherwise.
       if (after || options.consent != "required") kept("consent", JSON.stringify(choice));
@@ -387,7 +401,10 @@
       allowed = false;
       queue = [];
     });
-    setInterval(tellEngaged, HEARTBEAT_MS);
+    setInterval(() => {
+      findTimezone(); // once for a visitor, and not while a page starts
+      tellEngaged();
+    }, HEARTBEAT_MS);
     let frame;
     on(window, "scroll", () => {
       frame ||= requestAnimationFrame(() => {

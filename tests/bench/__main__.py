@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, google, http, pipeline, preview, store_ops
+from tests.bench import evaluator, google, http, pipeline, preview, store_ops, tracker
 from tests.bench.measurement import Measurement, show
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
@@ -14,6 +14,7 @@ BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **pipeline.BENCHES,
     **google.BENCHES,
     **store_ops.BENCHES,
+    **tracker.BENCHES,
 }
 
 

@@ -144,6 +144,18 @@ async def test_engaged_time_stops_half_a_minute_after_the_last_sign_of_life(site
     assert len({event["page_view_id"] for event in events}) == 1
 
 
+async def test_the_time_zone_is_asked_for_once_and_not_while_a_page_starts(site: Site, page: Page) -> None:
+    await page.clock.install()
+    await page.goto(site.put("/zone", "zone"))
+    visitor = await visitor_of(page)
+    await page.clock.run_for(16_000)
+    await page.reload()
+    events = await site.until(visitor, lambda found: names(found).count("Page Viewed") == 2)
+    views = [event for event in events if event.name == "Page Viewed"]
+    zone = await page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+    assert [view.context.get("timezone") for view in views] == [None, zone]
+
+
 async def test_time_in_which_the_page_is_hidden_or_out_of_focus_does_not_count(site: Site, page: Page) -> None:
     await page.clock.install()
     await page.goto(site.put("/away", TALL))
