@@ -100,3 +100,7 @@ def test_what_is_served_is_made_from_the_source(name: str, tmp_path: Path) -> No
     made = shutil.copytree(FOLDER, tmp_path / "tracker", symlinks=True)
     subprocess.run(["npm", "run", "--silent", "build"], cwd=made, check=True, capture_output=True)
     assert (made / name).with_suffix(".min.js").read_bytes() == scripts()[name].content
+
+
+def test_the_readme_shows_the_snippet_that_the_command_prints() -> None:
+    assert loader("KEY", "https://segue.example.com") in (ROOT / "README.md").read_text(encoding="utf-8")
