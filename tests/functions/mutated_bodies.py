@@ -8,6 +8,8 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple, get_args
 
+import jwt
+
 from functions.ingest.body import GZIP, inflated
 from functions.ingest.ingest import Accepted, Address, ingest
 from segue.domain.call import CallType, Reception
@@ -16,6 +18,7 @@ from segue.domain.event import Json
 from segue.domain.profile import profile_key
 from segue.domain.untrusted import decode
 from tests.functions.bad_input import CASES
+from tests.functions.ingesting import NOW
 
 ADDRESSES: tuple[Address, ...] = (*get_args(CallType), "batch", "import")
 
@@ -59,6 +62,24 @@ CALL: dict[str, Any] = {
     "integrations": {"All": True},
 }
 """A call that says all that one can."""
+
+SITE_SECRET = "what the site's backend signs with"  # noqa: S105  # the tests' own
+
+TOKENS: tuple[str, ...] = tuple(
+    jwt.api_jws.encode(claims, SITE_SECRET, algorithm="HS256")
+    for claims in (
+        *(
+            b'{"sub":"ada-1","exp":%d}' % (NOW // 1_000 + 60),
+            b'{"sub":"ada-1","exp":1}',
+            b'{"sub":"","exp":1715342460}',
+        ),
+        *(b'{"sub":{},"exp":[]}', b'{"sub":7,"exp":1e308}', b'{"sub":"a","exp":NaN}', b'{"sub":null,"exp":true}'),
+        *(b'{"sub":"a","exp":1715342460,"anonymous_id":{}}', b'{"sub":"a","exp":1715342460,"aud":[1,{}],"nbf":"x"}'),
+        *(b"[]", b"1", b"null", b"", b"{", b"\xff", b"[" * 2_000, b'{"sub":"%s","exp":1715342460}' % (b"x" * 2_000)),
+        *(rb'{"sub":"\ud800","exp":1715342460}', b'{"sub":"a","exp":1715342460,"iat":-1e400,"crit":["b64"]}'),
+    )
+)
+"""What a site may have signed, in truth or by mistake; all carry its signature."""
 
 STRANGE: tuple[Json, ...] = (
     *(None, True, False, 0, -1, 1.5, -0.0, 1e308, 5e-324, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**200),
@@ -155,6 +176,8 @@ def _call(random: Random) -> dict[str, Json]:
     call["type"] = random.choice(get_args(CallType))
     for name in random.sample(sorted(call), min(len(call), random.choice((0, 0, 1, 8)))):
         del call[name]
+    if random.random() < 0.2 and "context" in call:
+        call["context"]["identityToken"] = random.choice(TOKENS)
     for _ in range(random.choice((0, 1, 1, 2, 5))):
         _change(random, call)
     return call  # type: ignore[no-any-return]
