@@ -12,7 +12,6 @@ from segue.domain import call as tracking
 from segue.domain import rules
 from segue.domain.catalog import Consent
 from segue.domain.consent import consented
-from segue.domain.enrichment import enriched, without_contact_details
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
 from segue.domain.profile import ProfileRef
@@ -43,12 +42,11 @@ def histories(
             max_age=max_age,
         )
         try:
-            reading = tracking.read(without_contact_details(call), reception)
+            reading = tracking.read(call, reception)
         except Invalid as error:
             refused[str(error)] += 1
         else:
-            event = enriched(reading.event, None)
-            kept, _ = consented([msgspec.structs.replace(reading, event=event)], consent, gpc=False)
+            kept, _ = consented([reading], consent, gpc=False)
             found[reading.profile] += (each.event for each in kept)
     return found
 

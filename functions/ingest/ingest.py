@@ -6,9 +6,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from segue.domain.call import CallType, Reading, Reception, Warning, envelope, read
+from segue.domain.call import CallType, Reading, Reception, Warning, envelope, read, showable
 from segue.domain.consent import consented
-from segue.domain.enrichment import enriched, without_address, without_contact_details
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Event, Json
 from segue.domain.identity import named
@@ -92,8 +91,7 @@ def _opened(body: Mapping[str, Json], address: Address, reception: Reception) ->
     """The calls of a body, and how they arrived: with what their envelope says of them all."""
     if address not in ("batch", "import"):
         return [{**body, "type": address}], reception
-    common, named = _discreet(body, reception)
-    common, token = without_token(common)
+    common, token = without_token(body)
     batch = envelope(common)
     context = batch.context or {}
     if len(msgspec.json.encode(context)) * len(batch.batch) > LARGEST_COMMON_PART:
@@ -103,7 +101,6 @@ def _opened(body: Mapping[str, Json], address: Address, reception: Reception) ->
         reception,
         context=context,
         sent_at=sent_at,
-        address=named,
         identity_token=reception.identity_token if token is None else token,
     )
 
@@ -114,27 +111,16 @@ def _read(
     """The calls that can be events, and those that cannot. Raises Invalid if all cannot, for the first one's reason."""
     readings, refused = [], []
     for index, sent in enumerate(calls):
-        call, address = _discreet(sent, reception)
-        call, token = without_token(call)
+        call, token = without_token(sent)
         try:
-            readings.append(_enriched(read(call, reception, token), address, reception))
+            readings.append(read(call, reception, token))
         except Invalid as error:
             keys = tuple(key_of(each) for each in named(call))
-            refused.append(RefusedEvent(index=index, reason=str(error), event=call, keys=keys))
+            shown = showable(call, reception)
+            refused.append(RefusedEvent(index=index, reason=str(error), event=shown, keys=keys))
     if not readings:
         raise Invalid(refused[0].reason)
     return readings, refused
-
-
-def _discreet(call: Json, reception: Reception) -> tuple[Json, str | None]:
-    """A call without what is not kept, neither of an event nor of what was refused; and the visitor's IP address."""
-    call, address = without_address(call)
-    return call if reception.keeps_contact_details else without_contact_details(call), address
-
-
-def _enriched(reading: Reading, address: str | None, reception: Reception) -> Reading:
-    named = reception.address if address is None else address
-    return msgspec.structs.replace(reading, event=enriched(reading.event, named, reception.circumstances))
 
 
 def _told_apart(readings: Sequence[Reading], reception: Reception) -> tuple[Sequence[Reading], Sequence[Reading]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from segue.domain.enrichment import (
+    UNKNOWN,
     Circumstances,
     Place,
     circumstances,
@@ -18,7 +19,6 @@ from segue.domain.enrichment import (
 )
 from segue.domain.enrichment.referral import campaign, referrer
 from segue.domain.enrichment.user_agent import LONGEST, client
-from segue.domain.event import Event
 
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -26,12 +26,8 @@ IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605
 ANDROID = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 "
 
 
-def event(name: str = "Page Viewed", **context: Any) -> Event:
-    return Event(message_id="m", name=name, occurred_at=0, received_at=0, context=context)
-
-
-def told(known: Circumstances = Circumstances(), address: str | None = None, **context: Any) -> dict[str, Any]:  # noqa: B008  # frozen
-    return enriched(event(**context), address, known).context
+def told(known: Circumstances = UNKNOWN, **context: Any) -> dict[str, Any]:
+    return enriched(context, "Product Viewed", {}, known)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +193,12 @@ def test_the_page_is_the_contexts_or_a_page_calls_own() -> None:
     page = {"url": "https://shop.example/?utm_source=news", "referrer": ""}
     expected = {"campaign": {"source": "news"}, "referrer": {"type": "direct"}}
     assert told(page=page) == {"page": page, **expected}
-    call = Event(message_id="m", name="Page Viewed", occurred_at=0, received_at=0, properties=page)
-    assert enriched(call, None).context == expected
+    assert enriched({}, "Page Viewed", page) == expected
+
+
+def test_a_page_that_says_nothing_of_a_referrer_is_not_known_to_have_none() -> None:
+    assert "referrer" not in told(page={"url": "https://shop.example/"})
+    assert told(page={"url": "https://shop.example/?gclid=1"})["referrer"] == {"type": "paid"}
 
 
 def test_nothing_follows_from_pages_that_are_none() -> None:
@@ -238,9 +238,9 @@ def in_paris(address: str) -> Place:
 def test_a_browsers_own_address_or_the_one_that_a_call_names_is_looked_up() -> None:
     own = circumstances(BROWSER, "192.0.2.1", None, in_paris)
     assert told(own)["location"] == {"city": "Paris"}
-    assert "location" not in told(own, address="198.51.100.7")
-    assert "location" not in told(own, address="0.0.0.0")  # noqa: S104  # what SDKs send for: do not look
-    assert told(Circumstances(locate=in_paris), address="192.0.2.1")["location"] == {"city": "Paris"}
+    assert "location" not in told(own, ip="198.51.100.7")
+    assert "location" not in told(own, ip="0.0.0.0")  # noqa: S104  # what SDKs send for: do not look
+    assert told(Circumstances(locate=in_paris), ip="192.0.2.1") == {"location": {"city": "Paris"}}
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,12 @@ def test_a_place_is_no_closer_than_some_kilometres() -> None:
 
 def test_no_address_stays_in_a_call() -> None:
     call = {"type": "track", "context": {"ip": "192.0.2.1", "locale": "fr"}, "request_ip": "192.0.2.1"}
-    assert without_address(call) == ({"type": "track", "context": {"locale": "fr"}}, "192.0.2.1")
-    assert without_address({"context": {"ip": 5}}) == ({"context": {}}, "")
+    assert without_address(call) == {"type": "track", "context": {"locale": "fr"}}
+    assert told(ip="192.0.2.1", locale="fr") == {"locale": "fr"}
+    assert told(ip=5) == {}
     others: list[Any] = [None, 5, "192.0.2.1", [], {"context": "192.0.2.1"}]
     for odd in others:
-        assert without_address(odd) == (odd, None)
+        assert without_address(odd) == odd
 
 
 def sha256(text: str) -> str:

@@ -72,9 +72,7 @@ async def test_an_imported_call_is_not_told_of_by_the_client_that_imports_it(tmp
         call = track(timestamp="2024-05-01T00:00:00Z", context={"page": page})
         answer = await running.post("/v1/import", {"batch": [call]}, SECRET_KEY, **{"user-agent": CHROME})
         assert answer.status_code == 200
-        assert await contexts(running) == [
-            {"page": page, "campaign": {"source": "news"}, "referrer": {"type": "direct"}}
-        ]
+        assert await contexts(running) == [{"page": page, "campaign": {"source": "news"}}]
 
 
 async def test_the_address_of_a_connection_becomes_a_place_and_is_dropped(tmp_path: Path, geoip: Path) -> None:

@@ -11,7 +11,14 @@ from pydantic.alias_generators import to_camel
 
 from segue.domain.catalog import Consent
 from segue.domain.ecommerce import current_name, with_currency
-from segue.domain.enrichment import UNKNOWN, Circumstances, looks_like_email
+from segue.domain.enrichment import (
+    UNKNOWN,
+    Circumstances,
+    enriched,
+    looks_like_email,
+    without_address,
+    without_contact_details,
+)
 from segue.domain.errors import Invalid
 from segue.domain.event import GROUP, Event, Json
 from segue.domain.identity import identifier, is_illegal, is_number, normal, profile_of
@@ -133,8 +140,7 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     `trusted`: the user ids are believed; where they are not, those that a token proves, which one of `identity_secrets`
     signed; `identity_token` is what came with all calls. `imported`: the calls are a log, and each counts as received
     when it happened. `keeps_contact_details` and `keeps_bots` are the source's, `max_age` and `consent` the
-    catalogue's, `context` and `sent_at` the envelope's; `address` is the visitor's, where the envelope names it. `gpc`:
-    the browser said `Sec-GPC: 1`.
+    catalogue's, `context` and `sent_at` the envelope's. `gpc`: the browser said `Sec-GPC: 1`.
     """
 
     source: str
@@ -145,7 +151,6 @@ class Reception(msgspec.Struct, frozen=True, kw_only=True):
     keeps_contact_details: bool = False
     keeps_bots: bool = False
     circumstances: Circumstances = UNKNOWN
-    address: str | None = None
     context: dict[str, Json] = {}
     sent_at: Json = None
     consent: Consent = Consent()
@@ -196,6 +201,11 @@ def read(call: Json, reception: Reception, token: Json = None) -> Reading:
     happened, received = _instants(original, sent_at, reception, warnings)
     context = reception.context | checked.context if checked.context else reception.context
     name, properties, traits = _said(checked, context)
+    context = enriched(context, name, properties, reception.circumstances)
+    if not reception.keeps_contact_details:
+        properties, traits = without_contact_details(properties), without_contact_details(traits)
+        if "traits" in context:
+            context["traits"] = without_contact_details(context["traits"])
     event = Event(
         message_id=_message_id(checked.message_id, call, profile, original, reception.source, warnings),
         name=name,
@@ -216,6 +226,12 @@ def read(call: Json, reception: Reception, token: Json = None) -> Reading:
     allowed = found != profile.value and (reception.trusted or found == _own(anonymous_id, proof))
     link = ProfileRef("anonymous_id", found) if found and allowed else None
     return Reading(profile=profile, event=event, link=link, warnings=tuple(warnings))
+
+
+def showable(call: Json, reception: Reception) -> Json:
+    """A call that can be no event, without what is not kept of one either."""
+    call = without_address(call)
+    return call if reception.keeps_contact_details else without_contact_details(call)
 
 
 def _proof(user_id: str | None, token: Json, reception: Reception) -> Proven | None:

@@ -18,8 +18,8 @@ import msgspec
 from segue.domain.enrichment.contact import looks_like_email, without_contact_details
 from segue.domain.enrichment.place import GeoHeaders, Locate, Place, nowhere, place_by_headers, placed
 from segue.domain.enrichment.referral import campaign, referrer
-from segue.domain.enrichment.user_agent import Client, client, is_browsers
-from segue.domain.event import Event, Json
+from segue.domain.enrichment.user_agent import client, is_browsers
+from segue.domain.event import Json
 
 __all__ = [
     "UNKNOWN",
@@ -40,7 +40,9 @@ __all__ = [
 LONGEST_ADDRESS: Final = 2_048
 """Characters of a page's address that are looked at."""
 
-NO_ADDRESS: Final = ("", "0.0.0.0")  # noqa: S104  # nothing is bound to it: SDKs send it for "none of your business"
+NOTHING: Final[Mapping[str, Json]] = {}
+
+NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # nothing is bound to it: SDKs send it for "none of your business"
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,73 +72,64 @@ def circumstances(
     return Circumstances(user_agent=user_agent, place=place, locate=locate)
 
 
-def without_address(call: Json) -> tuple[Json, str | None]:
-    """A call or an envelope as it was sent without the visitor's IP address, and the address; None if it names none."""
+def without_address(call: Json) -> Json:
+    """A call as it was sent, without the visitor's IP address."""
     if not isinstance(call, dict):
-        return call, None
-    address, context = None, call.get("context")
-    if isinstance(context, dict) and "ip" in context:
-        address = context["ip"] if isinstance(context["ip"], str) else ""
-        call = {**call, "context": {name: value for name, value in context.items() if name != "ip"}}
-    if "request_ip" in call:  # RudderStack's name for it
-        call = {name: value for name, value in call.items() if name != "request_ip"}
-    return call, address
+        return call
+    rest = {name: value for name, value in call.items() if name != "request_ip"}  # RudderStack's name for it
+    if isinstance(context := call.get("context"), dict):
+        rest["context"] = {name: value for name, value in context.items() if name != "ip"}
+    return rest
 
 
-def enriched(event: Event, address: str | None, known: Circumstances = UNKNOWN) -> Event:
-    """The event with what is told of its visitor; `address` is the one that its call named."""
-    told = _told(event, address, known)
-    return msgspec.structs.replace(event, context={**event.context, **told}) if told else event
-
-
-def _told(event: Event, address: str | None, known: Circumstances) -> dict[str, Json]:
-    context = event.context
-    told = _of_client(context, known) | _of_page(event)
-    if "location" not in context and (place := _place(address, known)):
-        told["location"] = place
+def enriched(
+    context: dict[str, Json], name: str, properties: Mapping[str, Json], known: Circumstances = UNKNOWN
+) -> dict[str, Json]:
+    """An event's context with what is told of its visitor, and without their IP address."""
+    told = {**context, **_of_client(context, known), **_of_page(context, name, properties), **_of_place(context, known)}
+    told.pop("ip", None)
     return told
 
 
-def _of_client(context: Mapping[str, Json], known: Circumstances) -> dict[str, Json]:
+def _of_client(context: Mapping[str, Json], known: Circumstances) -> Mapping[str, Json]:
     user_agent, hints = context.get("userAgent") or known.user_agent, context.get("userAgentData")
     if not isinstance(user_agent, str) or not (user_agent or hints):
-        return {}
-    found: Client = client(user_agent, hints)
-    told: dict[str, Json] = {
-        name: _completed(context.get(name), part)
-        for name, part in found.told.items()
-        if not context.get(name) or (name == "device" and _untyped(context[name]))
-    }
-    return told | {"bot": True} if found.bot else told
+        return NOTHING
+    found = client(user_agent, hints)
+    told = {part: says for part, says in found.told.items() if not context.get(part)}
+    if "device" not in told and isinstance(device := context.get("device"), dict) and "type" not in device:
+        told["device"] = {**device, **found.told.get("device", {})}
+    return {**told, "bot": True} if found.bot else told
 
 
-def _untyped(device: Json) -> bool:
-    return isinstance(device, dict) and "type" not in device
-
-
-def _completed(said: Json, part: dict[str, Json]) -> dict[str, Json]:
-    return {**said, **part} if said else part
-
-
-def _of_page(event: Event) -> dict[str, Json]:
+def _of_page(context: Mapping[str, Json], name: str, properties: Mapping[str, Json]) -> Mapping[str, Json]:
     """The campaign and the referrer, of a page that is known by the context or, in a page call, by the properties."""
-    page = event.context.get("page") or (event.properties if event.name == "Page Viewed" else None)
+    page = context.get("page") or (properties if name == "Page Viewed" else None)
     if not isinstance(page, dict):
-        return {}
+        return NOTHING
     told: dict[str, Json] = {}
     address = _text(page, "url") or _text(page, "search")
-    named = event.context.get("campaign") or campaign(address)
-    if named and not event.context.get("campaign"):
+    named = context.get("campaign") or campaign(address)
+    if named and not context.get("campaign"):
         told["campaign"] = named
-    if not event.context.get("referrer") and (address or "referrer" in page):
-        told["referrer"] = referrer(_text(page, "referrer"), address, _text(named, "medium"))
+    came_from = referrer(_text(page, "referrer"), address, _text(named, "medium"))
+    # A page that says nothing of a referrer is not known to have none.
+    if not context.get("referrer") and ("referrer" in page or came_from["type"] != "direct"):
+        told["referrer"] = came_from
     return told
 
 
-def _place(address: str | None, known: Circumstances) -> Place:
-    if address is None:
-        return known.place
-    return {} if address in NO_ADDRESS else known.locate(address)
+def _of_place(context: Mapping[str, Json], known: Circumstances) -> Mapping[str, Json]:
+    """The place of the address that the sender names, or else of where the visitor's own request came from."""
+    if context.get("location"):
+        return NOTHING
+    address = context.get("ip")
+    place = known.place if address is None else known.locate(address) if _is_address(address) else NOTHING
+    return {"location": place} if place else NOTHING
+
+
+def _is_address(value: Json) -> bool:
+    return isinstance(value, str) and value != NO_ADDRESS
 
 
 def _text(said: Any, name: str) -> str:
