@@ -96,6 +96,21 @@
   /** Keeps what is not answered for, so that the next page sends it if this one ends. */
   const save = () => allowed && kept(own, queue.length ? JSON.stringify(queue) : null);
 
+  /** What this and other pages kept so; it is kept no longer. */
+  const takeKept = () => {
+    try {
+      return Object.keys(localStorage)
+        .filter((name) => name.startsWith(PREFIX + "queue_"))
+        .flatMap((name) => {
+          const events = parsed(localStorage[name]) || [];
+          localStorage.removeItem(name);
+          return events;
+        });
+    } catch {
+      return [];
+    }
+  };
+
   const send = (leaving) => {
     if (allowed === undefined || pause || (underway.size && !leaving)) return;
     let size = 0;
@@ -183,13 +198,7 @@
       event.anonymousId = anonymousId;
       event.context.consent = choice;
     }
-    try {
-      for (const name of Object.keys(localStorage))
-        if (name.startsWith(PREFIX + "queue_")) {
-          queue = [...(parsed(localStorage[name]) || []), ...queue];
-          localStorage.removeItem(name);
-        }
-    } catch {}
+    queue = [...takeKept(), ...queue];
     allowed = true;
     recallTimezone();
     send();
@@ -340,7 +349,8 @@
       if (after === false) {
         userId = identityToken = undefined;
         rememberVisitor(null);
-        ["user_id", "consent", "timezone", own].forEach((name) => kept(name, null));
+        ["user_id", "consent", "timezone"].forEach((name) => kept(name, null));
+        takeKept();
       }
       // Where nobody is asked first, a refusal is all that is kept, since the next page could not know of it otherwise.
       if (after || options.consent != "required") kept("consent", JSON.stringify(choice));
@@ -380,7 +390,9 @@
           console.error("segue", error);
         }
       };
-    segue.splice(0).forEach(([name, ...said]) => segue[name](...said));
+    // The snippet's own methods go on pushing where a page has taken hold of them.
+    segue.push = ([name, ...said]) => segue[name](...said);
+    segue.splice(0).forEach(segue.push);
 
     on(window, "pointerdown pointermove keydown wheel touchstart scroll focus blur", count);
     on(window, "pagehide", leave);

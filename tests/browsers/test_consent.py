@@ -99,6 +99,16 @@ async def test_withdrawal_is_the_last_that_is_heard_and_nothing_stays(site: Site
     assert (await kept(page), len(sent)) == ({}, before)
 
 
+async def test_what_could_not_be_delivered_yet_is_forgotten_with_the_withdrawal(site: Site, page: Page) -> None:
+    await page.goto(site.put("/outage", "outage", f'data-consent="required" data-endpoint="{site.url}"'))
+    await page.wait_for_function("segue.loaded")
+    site.faults = [(503, {"Retry-After": "60"})]
+    await page.evaluate("localStorage.segue_queue_other = '[]'; segue.consent({analytics: true})")
+    await page.wait_for_function("Object.keys(localStorage).some((name) => name.startsWith('segue_queue_'))")
+    await page.evaluate("localStorage.segue_queue_other = '[]'; segue.consent({analytics: false})")
+    assert await kept(page) == {}
+
+
 async def test_another_tab_of_the_same_visitor_stops_with_it(site: Site, visitor: BrowserContext) -> None:
     first, second = await visitor.new_page(), await visitor.new_page()
     url = site.put("/tabs", "tab")

@@ -40,3 +40,26 @@ async def test_what_the_backend_signed_goes_with_every_request_and_is_not_kept(s
     tokens = [json.loads(body)["context"].get("identityToken") for body in site.posted]
     assert tokens == ["of-the-page", "of-the-call", None]
     assert "of-the" not in await page.evaluate("JSON.stringify(localStorage)")
+
+
+async def test_a_method_that_a_page_took_hold_of_before_the_tracker_was_there_goes_on_working(
+    site: Site, page: Page
+) -> None:
+    await page.goto(site.put("/held", "<script>const {track} = segue; track('Early')</script>", 'data-off="pages"'))
+    visitor = await visitor_of(page)
+    await page.evaluate("track('Late')")
+    events = await site.until(visitor, lambda found: "Late" in names(found))
+    assert names(events) == ["Early", "Late"]
+
+
+async def test_a_page_that_is_made_ahead_is_viewed_when_it_is_shown(site: Site, page: Page) -> None:
+    """Playwright keeps Chromium from making pages ahead; here the page is only told that it is."""
+    await page.add_init_script("Object.defineProperty(document, 'prerendering', {value: true, configurable: true})")
+    await page.goto(site.put("/ahead", "<script>segue.track('Ahead')</script>", f'data-endpoint="{site.url}"'))
+    site.posted.clear()
+    await page.wait_for_timeout(300)
+    assert (site.posted, await page.evaluate("localStorage.length")) == ([], 0)
+    await page.evaluate("document.dispatchEvent(new Event('prerenderingchange'))")
+    visitor = await visitor_of(page)
+    events = await site.until(visitor, lambda found: len(found) == 2)
+    assert sorted(names(events)) == ["Ahead", "Page Viewed"]
