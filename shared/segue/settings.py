@@ -10,7 +10,8 @@
 - SEGUE_GEO_HEADERS: whose headers tell where a visitor is: `client-geo` (X-Client-Geo-Country, -Region, -City and
   -CityLatLong) or `appengine` (X-AppEngine-…). Only where a load balancer in front sets all of them on every request:
   otherwise any client can say that it is anywhere. None by default.
-- SEGUE_GEOIP: a MaxMind file (.mmdb) with the places of IP addresses; none by default.
+- SEGUE_GEOIP: a MaxMind file (.mmdb) with the places of IP addresses; none by default. Behind a proxy the server has to
+  be told whom to trust with the client's address (FORWARDED_ALLOW_IPS).
 - SEGUE_WEBHOOK_SECRETS: the secrets that webhooks are signed with, a JSON object from name to secret.
 - SEGUE_IDENTITY_SECRETS: the secrets that sites sign identity tokens with, as well; at least 32 bytes each.
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks go to private addresses; `false` by default.

@@ -4,6 +4,8 @@ import hashlib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segue.domain.enrichment import (
     UNKNOWN,
@@ -24,6 +26,13 @@ WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, 
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
 ANDROID = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 "
+
+
+READ = (
+    *("userAgent", "userAgentData", "brands", "brand", "version", "platform", "mobile", "browser", "os", "device"),
+    *("type", "bot", "page", "url", "search", "referrer", "campaign", "medium", "location", "ip", "email", "phone"),
+)
+"""Every name that is looked for."""
 
 
 def told(known: Circumstances = UNKNOWN, **context: Any) -> dict[str, Any]:
@@ -268,6 +277,27 @@ def test_no_address_stays_in_a_call() -> None:
     others: list[Any] = [None, 5, "192.0.2.1", [], {"context": "192.0.2.1"}]
     for odd in others:
         assert without_address(odd) == odd
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(READ) | st.text(max_size=3), inner),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=40)  # of hundreds of values each
+@given(context=st.dictionaries(st.sampled_from(READ), json), properties=st.dictionaries(st.sampled_from(READ), json))
+def test_whatever_is_sent_the_rest_stays_as_it_is(context: dict[str, Any], properties: dict[str, Any]) -> None:
+    found = enriched(
+        context, "Page Viewed", properties, Circumstances(user_agent=BROWSER["user-agent"], locate=in_paris)
+    )
+    assert found.keys() - context.keys() <= {"browser", "os", "device", "bot", "campaign", "referrer", "location"}
+    left_out_or_completed = {"ip", "bot", "device"}
+    said = {name: value for name, value in context.items() if value and name not in left_out_or_completed}
+    assert {name: found[name] for name in said} == said
+    details = without_contact_details(context)
+    assert without_contact_details(details) == details
 
 
 def sha256(text: str) -> str:

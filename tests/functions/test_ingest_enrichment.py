@@ -25,6 +25,8 @@ GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.
 OWN_ADDRESS = "198.51.100.7"
 """From which `ingesting` sends."""
 
+LEAST = {"SEGUE_PROFILE_SECRET": "a secret of the tests"}
+
 VISITORS_ADDRESS = "203.0.113.77"
 EMAIL, EMAIL_HASH = "ada@example.com", hashlib.sha256(b"ada@example.com").hexdigest()
 
@@ -49,6 +51,7 @@ def geoip(tmp_path: Path) -> Path:
     }
     writer.insert_network(IPSet([f"{OWN_ADDRESS}/32"]), paris)
     writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "JP"}})
+    writer.insert_network(IPSet(["192.0.2.0/24"]), {"country": "FR", "subdivisions": [], "location": {"latitude": "x"}})
     file = tmp_path / "places.mmdb"
     writer.to_db_file(str(file))
     return file
@@ -90,6 +93,13 @@ async def test_an_address_that_a_server_names_becomes_a_place_and_is_dropped(tmp
         await running.post("/v1/batch", {"batch": [track(), own], "context": named})
         await running.post("/v1/track", track(context=named))
         assert await contexts(running) == [{"location": {"country": "JP"}}, {}, {"location": {"country": "JP"}}]
+
+
+def test_an_address_that_the_file_does_not_know_or_tells_of_otherwise_is_nowhere(geoip: Path) -> None:
+    locate = wiring.places(Settings.from_environment(LEAST | {"SEGUE_GEOIP": str(geoip)}))
+    for address in ("192.0.2.1", "8.8.8.8", "2001:db8::1", "fe80::1%eth0", "127.0.0.1", "no address", "", "1" * 400):
+        assert locate(address) == {}
+    assert locate(f"::ffff:{VISITORS_ADDRESS}") == {"country": "JP"}
 
 
 async def test_headers_about_the_place_are_believed_only_where_a_setting_says_who_sets_them(tmp_path: Path) -> None:
@@ -175,6 +185,5 @@ def test_a_file_that_is_no_maxmind_file_is_refused_by_the_settings_name(tmp_path
     broken = tmp_path / "broken.mmdb"
     broken.write_bytes(b"no places in here")
     for file in (broken, tmp_path / "missing.mmdb"):
-        environment = {"SEGUE_PROFILE_SECRET": "a secret of the tests", "SEGUE_GEOIP": str(file)}
         with pytest.raises(Invalid, match="SEGUE_GEOIP: expected a MaxMind file"):
-            wiring.places(Settings.from_environment(environment))
+            wiring.places(Settings.from_environment(LEAST | {"SEGUE_GEOIP": str(file)}))

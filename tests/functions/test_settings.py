@@ -29,6 +29,8 @@ def test_everything_can_be_said() -> None:
             "SEGUE_PUSH_AUDIENCE": "https://segue.example",
             "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com",
             "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
+            "SEGUE_GEO_HEADERS": "appengine",
+            "SEGUE_GEOIP": "/geo/places.mmdb",
             "SEGUE_IDENTITY_SECRETS": '{"shop": "a secret of at least 32 bytes..."}',
             "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
         }
@@ -37,6 +39,7 @@ def test_everything_can_be_said() -> None:
     assert settings.catalog_database == "definitions"
     assert settings.push_audience == "https://segue.example"
     assert settings.push_account == "push@shop-1.iam.gserviceaccount.com"
+    assert (settings.geo_headers, settings.geoip) == ("appengine", Path("/geo/places.mmdb"))
     assert settings.webhook_secrets == {"hook": "s3cret"}
     assert settings.identity_secrets == {"shop": "a secret of at least 32 bytes..."}
     assert settings.allow_private_destinations
@@ -55,6 +58,7 @@ def test_everything_can_be_said() -> None:
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": "{"}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": '{"hook": 5}'}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_IDENTITY_SECRETS": '{"a": "not quite thirty-two bytes"}'}, "SEGUE_IDENTITY_SECRETS.a"),
+        (LEAST | {"SEGUE_GEO_HEADERS": "x-country"}, "SEGUE_GEO_HEADERS"),
         (LEAST | {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "yes"}, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         (GOOGLE | {"K_SERVICE": "ingest", "FIRESTORE_EMULATOR_HOST": "localhost:1"}, "FIRESTORE_EMULATOR_HOST"),
         (GOOGLE | {"K_SERVICE": "ingest", "PUBSUB_EMULATOR_HOST": ""}, "PUBSUB_EMULATOR_HOST"),

@@ -1,12 +1,15 @@
 """The places of IP addresses, by a file in MaxMind's format that whoever runs Segue brings along."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import maxminddb
 
 from segue.domain.enrichment import Locate, Place, placed
 from segue.domain.errors import Invalid
+
+MAPPED: Final = "::ffff:"
+"""Before an IPv4 address that came in through an IPv6 socket."""
 
 
 def located_by(file: Path) -> Locate:
@@ -18,22 +21,34 @@ def located_by(file: Path) -> Locate:
 
     def locate(address: str) -> Place:
         try:
-            found = database.get(address)
-        except (ValueError, maxminddb.InvalidDatabaseError):
+            return _place(database.get(address.removeprefix(MAPPED)))
+        except (ValueError, maxminddb.InvalidDatabaseError):  # what is no address, or of IPv6 in a file of IPv4
             return {}
-        return _place(found) if isinstance(found, dict) else {}
 
     return locate
 
 
-def _place(record: dict[str, Any]) -> Place:
-    """The place of a record of a City or a Country file; any part of it may be missing."""
-    regions = record.get("subdivisions") or [{}]
-    point = record.get("location") or {}
+def _place(record: Any) -> Place:
+    """The place of a record of a City or a Country file; what is missing, or is something else in this file, is not
+    known."""
+    latitude, longitude = _at(record, "location", "latitude"), _at(record, "location", "longitude")
     return placed(
-        country=record.get("country", {}).get("iso_code", ""),
-        region=regions[0].get("iso_code", ""),
-        city=record.get("city", {}).get("names", {}).get("en", ""),
-        latitude=point.get("latitude"),
-        longitude=point.get("longitude"),
+        country=_text(_at(record, "country", "iso_code")),
+        region=_text(_at(record, "subdivisions", 0, "iso_code")),
+        city=_text(_at(record, "city", "names", "en")),
+        latitude=latitude if isinstance(latitude, float) else None,
+        longitude=longitude if isinstance(longitude, float) else None,
     )
+
+
+def _at(record: Any, *path: str | int) -> Any:
+    for part in path:
+        try:
+            record = record[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return record
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
