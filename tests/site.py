@@ -82,6 +82,12 @@ class Site:
             pass
         return found
 
+    async def until_posted(self, count: int) -> None:
+        """Wait until so many requests went by the site."""
+        async with asyncio.timeout(WITHIN_S):
+            while len(self.posted) < count:  # noqa: ASYNC110  (they come when they come)
+                await asyncio.sleep(POLL_S)
+
     async def _page(self, request: Request) -> Response:
         file = self.files.get(request.url.path)
         if file is not None:

@@ -28,7 +28,14 @@ FORM = """
 <p id="text">secret-10</p>
 """
 
+FRAMES = """async () => { for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame) }"""
+"""Waits until the browser has told of a scroll, and the tracker has seen it."""
+
 TALL = "<div style='height: 400vh'>tall</div>"
+
+
+DRIFT_S = 2.5
+"""A page's clock goes on between the steps of a test; so much at most, on a slow machine."""
 
 
 async def captured(site: Site, page: Page, *, until: str) -> list[Event]:
@@ -115,7 +122,7 @@ async def test_each_depth_is_told_once(site: Site, page: Page) -> None:
         await page.evaluate(
             "share => scrollTo(0, share * document.documentElement.scrollHeight - share * innerHeight)", share
         )
-        await page.wait_for_timeout(80)
+        await page.evaluate(FRAMES)
     events = said(await captured(site, page, until="Done"), "Page Scrolled")
     assert [event["depth"] for event in events] == [25, 50, 75, 90, 100]
     assert len({event["page_view_id"] for event in events}) == 1
@@ -140,7 +147,7 @@ async def test_engaged_time_stops_half_a_minute_after_the_last_sign_of_life(site
 
     assert [event["sequence"] for event in events] == list(range(len(events)))
     assert sum(event["delta"] for event in events) == pytest.approx(events[-1]["total"])
-    assert [round(event["delta"]) for event in events] == [15, 15, 15, 5]
+    assert [event["delta"] for event in events] == pytest.approx([15, 15, 15, 5], abs=DRIFT_S)
     assert len({event["page_view_id"] for event in events}) == 1
 
 
@@ -171,7 +178,7 @@ async def test_time_in_which_the_page_is_hidden_or_out_of_focus_does_not_count(s
     )
     await page.clock.run_for(20_000)
     events = said(await captured(site, page, until="Done"), "Page Engaged")
-    assert [round(event["total"]) for event in events] == [4, 7]
+    assert [event["total"] for event in events] == pytest.approx([4, 7], abs=DRIFT_S)
 
 
 async def test_a_new_address_without_a_load_is_a_page_and_the_time_stays_with_the_old_one(
@@ -198,7 +205,7 @@ async def test_a_new_address_without_a_load_is_a_page_and_the_time_stays_with_th
     assert pages[1]["title"] == "Second"
     assert len({view["page_view_id"] for view in pages}) == 4
     (engaged,) = [event for event in events if event.name == "Page Engaged" and event.properties["total"] > 1]
-    assert round(engaged.properties["total"]) == 5
+    assert engaged.properties["total"] == pytest.approx(5, abs=DRIFT_S)
     assert engaged.properties["page_view_id"] == pages[0]["page_view_id"]
     assert engaged.context["page"]["path"] == "/first"
 
@@ -226,7 +233,7 @@ async def test_a_video_is_told_of_by_what_was_played_of_it(site: Site, page: Pag
         """async () => {
             const video = document.querySelector("video");
             const happens = (name) => new Promise((done) => video.addEventListener(name, done, {once: true}));
-            video.playbackRate = 8;
+            video.playbackRate = 4;
             await video.play();
             await happens("timeupdate");
             video.pause();
@@ -303,9 +310,8 @@ async def test_each_kind_can_be_switched_off(off: str, left: set[str], site: Sit
     visitor = await visitor_of(page)
     await page.click("button")
     await page.evaluate("history.pushState({}, '', '/off-2')")
-    await page.wait_for_timeout(50)
     await page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    await page.wait_for_timeout(50)
+    await page.evaluate(FRAMES)
     await page.evaluate("segue.track('Done')")
     await page.goto("about:blank")
     events = await site.until(visitor, lambda found: {"Done", *left} <= {*names(found)})

@@ -32,11 +32,11 @@ async def test_a_page_and_what_it_says_before_and_after_the_tracker_is_there_arr
 async def test_what_the_backend_signed_goes_with_every_request_and_is_not_kept(site: Site, page: Page) -> None:
     attributes = f'data-endpoint="{site.url}" data-off="pages scroll time"'
     await page.goto(site.put("/signed", "signed", f'{attributes} data-identity-token="of-the-page"'))
-    visitor = await visitor_of(page)
-    for said in ["segue.track('A')", "segue.identify('u-9', {}, {token: 'of-the-call'})", "segue.reset()"]:
-        await page.evaluate(f"{said}; segue.track('B')")
-        await page.wait_for_timeout(100)
-    await site.until(visitor, lambda _: len(site.posted) == 3)
+    await visitor_of(page)
+    calls = ["segue.track('A')", "segue.identify('u-9', {}, {token: 'of-the-call'})", "segue.reset(); segue.track('B')"]
+    for number, call in enumerate(calls, start=1):
+        await page.evaluate(call)
+        await site.until_posted(number)
     tokens = [json.loads(body)["context"].get("identityToken") for body in site.posted]
     assert tokens == ["of-the-page", "of-the-call", None]
     assert "of-the" not in await page.evaluate("JSON.stringify(localStorage)")
