@@ -77,6 +77,15 @@ class Client:
         """Why a profile is in a segment or not, now or at another instant."""
         return await self._get(f"{_segments_of(profile)}/{quote(segment, safe='')}/why{_at(at)}")
 
+    async def links(self, profile: ProfileRef) -> Json:
+        """What was decided of the anonymous visitors that a user is said to be."""
+        return await self._get(f"{_of(profile)}/links")
+
+    async def unlink(self, visitor: ProfileRef, user: ProfileRef) -> None:
+        """Say that an anonymous visitor is not this user."""
+        asked = f"/v1/links?{visitor.kind}={quote(visitor.value, safe='')}&{user.kind}={quote(user.value, safe='')}"
+        await self._answer("DELETE", asked, b"", self._secret, ANSWER_TIMEOUT_S)
+
     async def sizes(self, at: int | None = None) -> Json:
         """Every segment with its size, now or at another instant."""
         return await self._get("/v1/segments" + _at(at))
@@ -164,8 +173,12 @@ class Client:
         raise _REFUSALS.get(answer.status_code, Rejected)(refusal)
 
 
+def _of(profile: ProfileRef) -> str:
+    return f"/v1/profiles/{profile.kind}:{quote(profile.value, safe='')}"
+
+
 def _segments_of(profile: ProfileRef) -> str:
-    return f"/v1/profiles/{profile.kind}:{quote(profile.value, safe='')}/segments"
+    return f"{_of(profile)}/segments"
 
 
 def _at(at: int | None) -> str:

@@ -8,6 +8,7 @@ from emulator.catalog_commands import catalog
 from emulator.demo_command import demo
 from emulator.explain_command import explain
 from emulator.failed_commands import failed
+from emulator.identity_commands import identity
 from emulator.log_commands import fold, replay
 from emulator.preview_commands import members, preview
 from emulator.rebuild_command import rebuild
@@ -32,5 +33,5 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, demo, explain, failed, fold, members, preview, rebuild, replay, run, tracker):
+for command in (catalog, demo, explain, failed, fold, identity, members, preview, rebuild, replay, run, tracker):
     main.add_command(command)

@@ -7,22 +7,22 @@ this very instance did so already; nobody else clears. So a crash between write 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from functions.evaluate.fold import Folded, folded
-from functions.evaluate.link import Joined, joined
-from functions.evaluate.past import PastNeeded, keys_of, past
+from functions.evaluate.link import Pair, Related, joined, parted
+from functions.evaluate.past import Past, PastNeeded, keys_of, past
 from functions.evaluate.work import Oversized, Work
 from segue import failures, retries, telemetry
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, links, strict
 from segue.domain.document import Redirect, StateDocument
-from segue.domain.errors import Invalid, Unavailable
+from segue.domain.errors import Conflict, Invalid, Unavailable
 from segue.domain.message import (
     EVENTS,
     EVENTS_OF_BOTS,
@@ -30,6 +30,7 @@ from segue.domain.message import (
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
     LINK_REQUESTED,
+    LINK_WITHDRAWN,
     MEMBERSHIP_CHANGED,
     MEMBERSHIPS,
     PROFILE_DUE,
@@ -39,6 +40,7 @@ from segue.domain.message import (
     EventsRefused,
     EventsWithheld,
     LinkRequested,
+    LinkWithdrawn,
     MembershipChanged,
     ProfileDue,
     ProfilesBehind,
@@ -46,7 +48,9 @@ from segue.domain.message import (
 from segue.domain.profile import shard_of
 from segue.ports import ABSENT, Document, Message, Ports, Write
 
-Body: TypeAlias = EventsReceived | EventsRefused | EventsWithheld | LinkRequested | ProfileDue | ProfilesBehind
+Body: TypeAlias = (
+    EventsReceived | EventsRefused | EventsWithheld | LinkRequested | LinkWithdrawn | ProfileDue | ProfilesBehind
+)
 
 KINDS: Mapping[str, type[Body]] = {
     EVENTS_OF_BOTS: EventsOfBots,
@@ -54,6 +58,7 @@ KINDS: Mapping[str, type[Body]] = {
     EVENTS_REFUSED: EventsRefused,
     EVENTS_WITHHELD: EventsWithheld,
     LINK_REQUESTED: LinkRequested,
+    LINK_WITHDRAWN: LinkWithdrawn,
     PROFILE_DUE: ProfileDue,
     PROFILES_BEHIND: ProfilesBehind,
 }
@@ -81,8 +86,8 @@ class Evaluator:
                 return
             case EventsReceived() as received:
                 await self._evaluate(_work_of_events(message, received))
-            case LinkRequested() as request:
-                await self._link(message, request)
+            case LinkRequested() | LinkWithdrawn() as request:
+                await self._relate(message, request)
             case ProfileDue() as due:
                 await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
             case ProfilesBehind() as behind:
@@ -138,73 +143,86 @@ class Evaluator:
             return folded(work, before, compiled, self._largest_document)
 
     async def _followed(self, work: Work) -> tuple[Work, Document | None, StateDocument | None]:
-        """The document that the work is for, wherever it redirects to, and the work as that profile's.
+        """The document that the work is for, wherever that of its key redirects to, and the work as that profile's.
 
-        Raises Invalid where redirects lead nowhere, which only corrupt documents do.
+        Raises Conflict if the two documents, read one after the other, do not tell of the same link any more.
         """
-        for _ in range(1 + links.MOST_REDIRECTS):
-            stored, before = await self._read(work.key)
-            if before is None or before.redirect is None or not _goes_on(work, before.redirect):
-                return work, stored, before
-            work = msgspec.structs.replace(work, key=before.redirect.key, profile=before.redirect.profile)
-        raise Invalid(
-            f"expected at most {links.MOST_REDIRECTS} redirects, found more", path=document.state_path(work.key)
-        )
+        stored, before = await self._read(work.key)
+        if before is None or before.redirect is None or not _goes_on(work, before.redirect):
+            return work, stored, before
+        user = before.redirect
+        stored, before = await self._read(user.key)
+        if before and before.redirect:
+            raise Invalid("expected a user, found a redirect", path=document.state_path(user.key))
+        if before is None or work.key not in {link.key for link in before.linked}:
+            raise Conflict(f"{work.key}: the link to {user.key} was withdrawn meanwhile")
+        return msgspec.structs.replace(work, key=user.key, profile=user.profile), stored, before
 
     async def _read(self, key: str) -> tuple[Document | None, StateDocument | None]:
         stored = await self._ports.store.get(document.state_path(key))
         return stored, document.decode_state(stored.data) if stored else None
 
-    async def _link(self, message: Message, request: LinkRequested) -> None:
+    async def _relate(self, message: Message, request: links.Request) -> None:
         links.check(request)
         visitor = self._locks.setdefault(request.anonymous_key, asyncio.Lock())
         user = self._locks.setdefault(request.key, asyncio.Lock())
         async with visitor, user:
-            await retries.on_conflict(self._ports.clock, message.id, lambda: self._link_once(request))
+            await retries.on_conflict(self._ports.clock, message.id, lambda: self._relate_once(request))
 
-    async def _link_once(self, request: LinkRequested) -> None:
-        """The user's state, the redirect, what lookups read of it and the ledger: all are written, or none."""
-        visitor, anonymous = await self._read(request.anonymous_key)
-        user, known = await self._read(request.key)
-        for each in (anonymous, known):
+    async def _relate_once(self, request: links.Request) -> None:
+        pair = await self._pair(request)
+        for each in (pair.anonymous, pair.known):
             await self._publish(each.outbox if each else ())
-        if links.is_done(request, anonymous):
-            return
-        found = await self._ports.store.get(links.path(request.key))
-        ledger = links.decode(found.data) if found else links.Ledger(profile=request.profile)
-        reason = links.refusal(anonymous, ledger)
-        after_ledger = links.noted(ledger, request, reason)
-        noted = Write(
-            path=links.path(request.key),
-            data=links.encode(after_ledger),
-            expects=found.version if found else ABSENT,
-        )
+        linked = links.are_linked(request, pair.anonymous)
+        match request:
+            case LinkRequested() if not linked:
+                await self._link(request, pair)
+            case LinkWithdrawn():
+                after = await self._related(pair, partial(parted, request)) if linked else None
+                await self._commit_pair(pair, after, links.withdrawn(pair.ledger, request))
+
+    async def _link(self, request: LinkRequested, pair: Pair) -> None:
+        reason = links.refusal(request, pair.anonymous, pair.ledger)
+        after = None if reason else await self._related(pair, partial(joined, request))
+        await self._commit_pair(pair, after, links.noted(pair.ledger, request, reason))
         if reason:
             telemetry.note("link_refused", "WARNING", type=reason, source=request.source, key=request.key)
-            if after_ledger != ledger:
-                await self._ports.store.commit([noted])
-            return
-        after = await self._joined(request, known, anonymous)
-        (told,) = after.anonymous.document.outbox
-        shown = Write(path=document.profile_path(told.key), data=document.encode(document.public(told)))
-        states = [written(request.key, user, after.known), written(told.key, visitor, after.anonymous)]
-        await self._commit_link([*states, shown, noted])
-        telemetry.note("profiles_linked", source=request.source, key=request.key)
-        await self._publish([told, *after.known.document.outbox])
+        else:
+            telemetry.note("profiles_linked", source=request.source, key=request.key)
 
-    async def _commit_link(self, writes: Sequence[Write]) -> None:
-        await self._ports.store.commit(writes)
+    async def _pair(self, request: links.Request) -> Pair:
+        visitor, anonymous = await self._read(request.anonymous_key)
+        user, known = await self._read(request.key)
+        noted = await self._ports.store.get(links.path(request.key))
+        ledger = links.decode(noted.data) if noted else links.Ledger(profile=request.profile)
+        return Pair(request, visitor, anonymous, user, known, noted, ledger)
 
-    async def _joined(
-        self, request: LinkRequested, known: StateDocument | None, anonymous: StateDocument | None
-    ) -> Joined:
-        newest = max((each for each in (known, anonymous) if each), key=attrgetter("catalog"), default=None)
-        compiled = await self._catalogue_for(newest)
+    async def _related(self, pair: Pair, decide: Callable[[Pair, Compiled, Past | None], Related]) -> Related:
+        compiled = await self._catalogue_for(pair.newest)
         try:
-            return joined(request, known, anonymous, compiled)
+            return decide(pair, compiled, None)
         except PastNeeded:
-            keys = [*(keys_of(request.key, known) if known else ()), request.anonymous_key]
-            return joined(request, known, anonymous, compiled, await past(self._ports.archive, keys))
+            return decide(pair, compiled, await past(self._ports.archive, pair.keys))
+
+    async def _commit_pair(self, pair: Pair, after: Related | None, ledger: links.Ledger) -> None:
+        """Both states, what lookups read of the visitor and the ledger: all are written, or none."""
+        writes: list[Write] = []
+        if ledger != pair.ledger:
+            writes.append(_replacing(links.path(pair.request.key), pair.noted, links.encode(ledger)))
+        if after:
+            (told,) = after.anonymous.document.outbox
+            writes += [
+                Write(path=document.profile_path(told.key), data=document.encode(document.public(told))),
+                written(told.key, pair.visitor, after.anonymous),
+                written(pair.request.key, pair.user, after.known),
+            ]
+        if writes:
+            await self._commit_together(writes)
+        if after:
+            await self._publish([*after.anonymous.document.outbox, *after.known.document.outbox])
+
+    async def _commit_together(self, writes: Sequence[Write]) -> None:
+        await self._ports.store.commit(writes)
 
     async def _catalogue_for(self, before: StateDocument | None, version: int = 0) -> Compiled:
         """The catalogue in force, never older than the one that folded the state, nor than this version."""
@@ -222,6 +240,10 @@ class Evaluator:
             self._published.move_to_end(entry.key)
         while len(self._published) > REMEMBERED_PUBLISHES:
             self._published.popitem(last=False)
+
+
+def _replacing(path: str, stored: Document | None, data: bytes) -> Write:
+    return Write(path=path, data=data, expects=stored.version if stored else ABSENT)
 
 
 def written(key: str, stored: Document | None, after: Folded) -> Write:

@@ -1,37 +1,60 @@
-"""An anonymous visitor becomes a user: the two profiles made one, as a pure function."""
+"""An anonymous visitor becomes a user, or never was: two profiles made one, or two again, as pure functions."""
+
+from collections.abc import Sequence
+from operator import attrgetter
 
 import msgspec
 
 from functions.evaluate.fold import Folded, announced, succeeded
-from functions.evaluate.past import Past
+from functions.evaluate.past import Past, PastNeeded, keys_of
 from functions.evaluate.work import Work
 from segue.catalogs import Compiled
-from segue.domain import rules
+from segue.domain import links, rules
 from segue.domain.document import Link, Prepared, Redirect, StateDocument
-from segue.domain.message import LinkRequested
+from segue.domain.errors import Unavailable
+from segue.domain.message import LinkRequested, LinkWithdrawn
 from segue.domain.profile import ProfileRef
+from segue.ports import Document
 
 
-class Joined(msgspec.Struct, frozen=True):
-    """The user's document, with all that both did, and the anonymous visitor's, which is a redirect to it."""
+class Pair(msgspec.Struct, frozen=True):
+    """An anonymous visitor and a user of whom something is asked: their documents, stored and read, and the ledger."""
+
+    request: links.Request
+    visitor: Document | None
+    anonymous: StateDocument | None
+    user: Document | None
+    known: StateDocument | None
+    noted: Document | None
+    ledger: links.Ledger
+
+    @property
+    def newest(self) -> StateDocument | None:
+        """The document that the newest version of the catalogue folded."""
+        there = [each for each in (self.known, self.anonymous) if each]
+        return max(there, key=attrgetter("catalog"), default=None)
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The keys under which the messages of both were archived."""
+        return [*(keys_of(self.request.key, self.known) if self.known else ()), self.request.anonymous_key]
+
+
+class Related(msgspec.Struct, frozen=True):
+    """The user's document and the anonymous visitor's, as they are to be written."""
 
     known: Folded
     anonymous: Folded
 
 
-def joined(
-    request: LinkRequested,
-    known: StateDocument | None,
-    anonymous: StateDocument | None,
-    compiled: Compiled,
-    past: Past | None = None,
-) -> Joined:
-    """The documents once the request is carried out; neither has to have been there.
+def joined(request: LinkRequested, pair: Pair, compiled: Compiled, past: Past | None) -> Related:
+    """The documents once the two are one: the user's with all that both did, the visitor's a redirect to it.
 
-    Those who follow the user are told in what the memberships now differ, those who follow the anonymous visitor that
-    it leaves every segment. Raises PastNeeded if a history has to be looked up first, and Unavailable if what was found
-    is less than the state has folded.
+    Neither has to have been there. Those who follow the user are told in what the memberships now differ, those who
+    follow the anonymous visitor that it leaves every segment. Raises PastNeeded if a history has to be looked up first,
+    and Unavailable if what was found is less than a state has folded.
     """
+    known, anonymous = pair.known, pair.anonymous
     ours = _state(request.key, known, compiled, past)
     theirs = _state(request.anonymous_key, anonymous, compiled, past)
     at = max(request.at, theirs.instant)  # all that the anonymous visitor's state has is the user's from now on
@@ -48,10 +71,39 @@ def joined(
         prepared=Prepared(compiled.version, rules.encode(rules.empty())) if compiled.prepared else None,
         redirect=Redirect(request.key, request.profile, at),
     )
-    return Joined(
+    return Related(
         known=announced(request.key, user, merged, compiled),
         anonymous=announced(request.anonymous_key, visitor, left, compiled),
     )
+
+
+def parted(request: LinkWithdrawn, pair: Pair, compiled: Compiled, past: Past | None) -> Related:
+    """The documents once the two are two again, each folded anew from what was archived under its own keys.
+
+    What both announced stands; in what they now differ is announced. Raises as `joined` does.
+    """
+    if past is None or pair.known is None or pair.anonymous is None:
+        raise PastNeeded
+    linked = tuple(link for link in pair.known.linked if link.key != request.anonymous_key)
+    user = msgspec.structs.replace(pair.known, linked=linked)
+    visitor = msgspec.structs.replace(pair.anonymous, redirect=None)
+    whole = (*past.of(request.key, pair.known), *past.of(request.anonymous_key, visitor))
+    return Related(
+        known=_anew(request.key, user, whole, compiled, past),
+        anonymous=_anew(request.anonymous_key, visitor, whole, compiled, past),
+    )
+
+
+def _anew(key: str, document: StateDocument, whole: Sequence[rules.Delivery], compiled: Compiled, past: Past) -> Folded:
+    """A profile folded anew from its own part of what was archived of both, of which its state may know all."""
+    before = rules.decode(document.state)
+    if not rules.reaches(whole, before):
+        raise Unavailable("the archive does not have all of the profile's events yet")
+    history = past.of(key, document)
+    after = rules.succeed(compiled.program, before, rules.refolded(compiled.program, history))
+    prepared = rules.refolded(compiled.prepared, history) if compiled.prepared else None
+    ready = Prepared(compiled.version, rules.encode(prepared)) if prepared else None
+    return announced(key, msgspec.structs.replace(document, prepared=ready), after, compiled)
 
 
 def _state(key: str, before: StateDocument | None, compiled: Compiled, past: Past | None) -> rules.State:

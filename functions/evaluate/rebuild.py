@@ -6,16 +6,16 @@ import msgspec
 
 from functions.evaluate.evaluate import announcement, written
 from functions.evaluate.fold import Folded, snapshot
+from functions.evaluate.past import keys_of, past
 from segue import retries
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, rules
 from segue.domain.document import StateDocument
 from segue.domain.errors import NotFound, Unavailable
-from segue.domain.event import Event
 from segue.domain.membership import Transition, covers
-from segue.domain.message import MEMBERSHIPS, EventsReceived
+from segue.domain.message import MEMBERSHIPS
 from segue.domain.time import DAY
-from segue.ports import Message, Ports
+from segue.ports import Ports
 
 
 async def rebuild(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
@@ -27,11 +27,9 @@ async def rebuild(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transi
 
 
 async def profiles(ports: Ports) -> Sequence[tuple[str, str]]:
-    """The key of every profile with a state, and who it is."""
-    return [
-        (key, str(document.decode_state(stored.data).profile))
-        async for key, stored in ports.store.scan(document.STATES)
-    ]
+    """The key of every profile with a state, and who it is; an anonymous visitor who is linked is no more."""
+    found = [(key, document.decode_state(stored.data)) async for key, stored in ports.store.scan(document.STATES)]
+    return [(key, str(each.profile)) for key, each in found if each.redirect is None]
 
 
 async def _rebuild_once(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
@@ -41,41 +39,42 @@ async def _rebuild_once(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[
     before = document.decode_state(stored.data)
     compiled = await catalogs.at_least(before.catalog)
     await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in before.outbox])
-    messages = [message async for message in ports.archive.received(key)]
-    after, transitions = rebuilt(key, before, messages, compiled)
+    history = (await past(ports.archive, keys_of(key, before))).of(key, before)
+    after, transitions = rebuilt(key, before, history, compiled)
     await ports.store.commit([written(key, stored, after)])
     await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in after.document.outbox])
     return transitions
 
 
 def rebuilt(
-    key: str, before: StateDocument, messages: Sequence[Message], compiled: Compiled
+    key: str, before: StateDocument, history: Sequence[rules.Delivery], compiled: Compiled
 ) -> tuple[Folded, Sequence[Transition]]:
-    """The document of a profile with these messages, at the instant of the one before, and how the two differ.
+    """The document of a profile with this history, at the instant of the one before, and how the two differ.
 
     Numbers go on where they were. Messages of the last day are known again when they are delivered again.
     """
     old = rules.decode(before.state)
-    events = [_events(message) for message in messages]
+    events = [together for _, together in history]
     counted = old.counts.folded + old.counts.duplicate + old.counts.late
     if sum(map(len, events)) < counted:
         raise Unavailable(
             f"{key}: the archive has {sum(map(len, events))} of {counted} events; it will have the others"
         )
     state = rules.fold(compiled.program, rules.empty(), [event for each in events for event in each], at=old.instant)
-    for message, together in zip(messages, events, strict=True):
+    for delivery, together in history:
         if together and max(event.received_at for event in together) > state.instant - DAY:
-            state = rules.fold(compiled.program, state, (), delivery=message.id)
+            state = rules.fold(compiled.program, state, (), delivery=delivery)
     transitions = _differences(old, state, compiled)
     state = msgspec.structs.replace(state, seq=old.seq + len(transitions), pending=(), changed=False)
     state = rules.drained(state)
-    after = StateDocument(
-        profile=before.profile,
+    into = before.redirect.key if before.redirect else None
+    after = msgspec.structs.replace(
+        before,
         state=rules.encode(state),
         catalog=compiled.version,
         rev=before.rev + 1,
-        imported=before.imported,
-        outbox=(snapshot(key, before.profile, state, transitions, compiled),),
+        prepared=None,
+        outbox=(snapshot(key, before.profile, state, transitions, compiled, into),),
     )
     return Folded(after, document.encode(after), state.due), transitions
 
@@ -98,7 +97,3 @@ def _differences(old: rules.State, new: rules.State, compiled: Compiled) -> tupl
 
 def _inside(state: rules.State) -> set[str]:
     return {name for name, spans in state.memberships.items() if covers(spans, state.instant)}
-
-
-def _events(message: Message) -> tuple[Event, ...]:
-    return msgspec.json.decode(message.data, type=EventsReceived).events

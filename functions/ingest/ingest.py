@@ -10,7 +10,7 @@ from segue.domain.call import CallType, Reading, Reception, Warning, envelope, r
 from segue.domain.consent import consented
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Event, Json
-from segue.domain.identity import named
+from segue.domain.identity import identifier, named
 from segue.domain.identity_token import without_token
 from segue.domain.message import (
     EVENTS_OF_BOTS,
@@ -18,13 +18,15 @@ from segue.domain.message import (
     EVENTS_REFUSED,
     EVENTS_WITHHELD,
     LINK_REQUESTED,
+    LINK_WITHDRAWN,
     EventsReceived,
     EventsRefused,
     EventsWithheld,
     LinkRequested,
+    LinkWithdrawn,
     RefusedEvent,
 )
-from segue.domain.profile import ProfileRef
+from segue.domain.profile import IdentifierKind, ProfileRef
 from segue.ports import Message
 
 Address: TypeAlias = CallType | Literal["batch", "import"]
@@ -85,6 +87,23 @@ def ingest(
         withheld=withheld,
         warnings=Counter(warning for reading in readings for warning in reading.warnings),
     )
+
+
+def withdrawal(
+    asked: Mapping[str, str], now: int, key_of: Callable[[ProfileRef], str], new_id: Callable[[], str]
+) -> Message:
+    """The message that says that an `anonymous_id` is not a `user_id`. Raises Invalid unless both are ids."""
+    visitor, user = (_asked(asked, kind) for kind in ("anonymous_id", "user_id"))
+    withdrawn = LinkWithdrawn(key=key_of(user), profile=user, anonymous_key=key_of(visitor), anonymous=visitor, at=now)
+    data = msgspec.json.encode(withdrawn)
+    return Message(id=new_id(), type=LINK_WITHDRAWN, source=MESSAGE_SOURCE, time=now, data=data)
+
+
+def _asked(asked: Mapping[str, str], kind: IdentifierKind) -> ProfileRef:
+    found = identifier(asked.get(kind), kind)
+    if found is None:
+        raise Invalid("expected an id, found none", kind)
+    return ProfileRef(kind, found)
 
 
 def _opened(body: Mapping[str, Json], address: Address, reception: Reception) -> tuple[Sequence[Json], Reception]:

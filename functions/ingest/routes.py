@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.ingest.body import read_body
-from functions.ingest.ingest import Accepted, Address, ingest
+from functions.ingest.ingest import Accepted, Address, ingest, withdrawal
 from functions.ingest.sdks import rudderstack_source, segment_settings
 from functions.ingest.tracker import beside_scripts
 from segue import entrypoint, telemetry
@@ -71,6 +71,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
             ),
             Route("/beacon/v1/batch", partial(endpoint.collect, "batch", _key_in_address), methods=["POST"]),
             Route("/v1/import", endpoint.import_, methods=["POST"]),
+            Route("/v1/links", endpoint.withdraw, methods=["DELETE"]),
             *(Route(path, endpoint.metrics, methods=["POST"]) for path in ("/v1/m", "/rsaMetrics")),
             Route("/v1/projects/{write_key}/settings", endpoint.settings, methods=["GET"]),
             *(Route(path, endpoint.source_config, methods=["GET"]) for path in ("/sourceConfig", "/sourceConfig/")),
@@ -133,6 +134,14 @@ class Endpoint:
             circumstances=Circumstances(locate=self._platform.locate),
         )
         return await self._published(ingest(body, "import", reception, self._key_of, self._new_id), id_)
+
+    async def withdraw(self, request: Request) -> Response:
+        """DELETE /v1/links?anonymous_id=…&user_id=…, with a source's secret key: the visitor was not the user."""
+        _refuse_long_query(request)
+        _owner((await self._platform.catalogs.current()).catalog, request)
+        message = withdrawal(request.query_params, self._platform.ports.clock.now(), self._key_of, self._new_id)
+        await self._platform.ports.bus.publish(EVENTS, [message])
+        return SUCCESS
 
     async def metrics(self, request: Request) -> Response:
         """POST /v1/m or /rsaMetrics: what SDKs measure of themselves. It is counted, and dropped."""

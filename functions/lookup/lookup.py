@@ -6,10 +6,9 @@ from typing import TypeVar
 import msgspec
 
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, rules, sweep
+from segue.domain import document, links, rules, sweep
 from segue.domain.document import PublicProfile, StateDocument
 from segue.domain.errors import Invalid, Unavailable
-from segue.domain.links import MOST_REDIRECTS
 from segue.domain.membership import Interval, covers
 from segue.domain.time import DAY
 from segue.ports import Ports
@@ -96,6 +95,14 @@ class Lookup:
         state = _readable(compiled.state_of, stored) if stored is not None else rules.empty()
         return rules.explain(compiled.program, state, segment, self._instant(at, state.instant))
 
+    async def links(self, key: str) -> links.Ledger | None:
+        """What was decided of the anonymous visitors that a user is said to be, or the user that one turned out to be;
+        None: nobody was ever said to be them."""
+        found = await self._store.get(document.state_path(key))
+        state = _readable(document.decode_state, found.data) if found else None
+        noted = await self._store.get(links.path(state.redirect.key if state and state.redirect else key))
+        return _readable(links.decode, noted.data) if noted else None
+
     async def filled(self, compiled: Compiled) -> float:
         """The part of the profiles whose past has been looked through for what is newly measured, from 0 to 1."""
         if compiled.prepared is None:
@@ -141,7 +148,7 @@ class Lookup:
 
     async def _profile(self, key: str) -> PublicProfile | None:
         """The public profile, that of the user if an anonymous visitor turned out to be one."""
-        for _ in range(1 + MOST_REDIRECTS):
+        for _ in range(1 + links.MOST_REDIRECTS):
             found = await self._store.get(document.profile_path(key))
             profile = _readable(document.decode_profile, found.data) if found else None
             if profile is None or profile.into is None:
@@ -151,7 +158,7 @@ class Lookup:
 
     async def _state(self, key: str) -> StateDocument | None:
         """The state, that of the user if an anonymous visitor turned out to be one."""
-        for _ in range(1 + MOST_REDIRECTS):
+        for _ in range(1 + links.MOST_REDIRECTS):
             found = await self._store.get(document.state_path(key))
             state = _readable(document.decode_state, found.data) if found else None
             if state is None or state.redirect is None:

@@ -19,6 +19,7 @@ from segue import entrypoint
 from segue.catalogs import Compiled
 from segue.domain import rules
 from segue.domain.errors import Unauthorized
+from segue.domain.links import Entry
 from segue.domain.profile import ProfileRef, profile_key
 
 IN_TIME = 0.9
@@ -39,6 +40,7 @@ def application(platform: entrypoint.Serving) -> ASGIApp:
         routes=[
             Route("/v1/profiles/{profile:path}/segments", endpoint.segments_of_profile, methods=["GET"]),
             Route("/v1/profiles/{profile:path}/segments/{segment}/why", endpoint.why, methods=["GET"]),
+            Route("/v1/profiles/{profile:path}/links", endpoint.links, methods=["GET"]),
             Route("/v1/segments", endpoint.segments, methods=["GET"]),
             Route("/v1/decide", endpoint.decide, methods=["POST"]),
         ],
@@ -76,6 +78,21 @@ class Endpoint:
             "profile": str(profile),
             **msgspec.structs.asdict(explanation),
             "words": rules.words(explanation),
+        })  # fmt: skip
+
+    async def links(self, request: Request) -> Response:
+        """GET /v1/profiles/{kind}:{value}/links: which visitors were said to be the user, and what came of it.
+
+        Asked of an anonymous visitor who is linked, it tells of the user.
+        """
+        compiled = await self._catalogs.current()
+        _admit(request, compiled)
+        profile = _profile(request)
+        found = await self._lookup.links(self._key(profile))
+        return _json({
+            "profile": str(found.profile if found else profile),
+            "links": [_without_key(entry) for entry in found.entries] if found else [],
+            "refused": found.refused if found else 0,
         })  # fmt: skip
 
     async def segments(self, request: Request) -> Response:
@@ -137,6 +154,10 @@ def _admit(request: Request, compiled: Compiled) -> None:
 def _profile(request: Request) -> ProfileRef:
     kind, _, value = request.path_params["profile"].partition(":")
     return asked.profile(kind, value)
+
+
+def _without_key(entry: Entry) -> Mapping[str, object]:
+    return {name: value for name, value in msgspec.to_builtins(entry).items() if name != "key"}
 
 
 def _shown(profile: ProfileRef, answer: Answer) -> Mapping[str, object]:

@@ -17,9 +17,11 @@ from segue.domain.event import Event
 from segue.domain.message import (
     EVENTS_RECEIVED,
     LINK_REQUESTED,
+    LINK_WITHDRAWN,
     EventsReceived,
     EventsRefused,
     LinkRequested,
+    LinkWithdrawn,
     RefusedEvent,
 )
 from segue.domain.profile import ProfileRef
@@ -406,3 +408,25 @@ async def test_other_calls_ask_to_link_nobody(running: Ingest) -> None:
     await running.post("/v1/identify", {"userId": "u-1"})
     await running.post("/v1/identify", {"userId": "undefined", "anonymousId": "a-1"})
     assert {each.type for each in await running.messages()} == {EVENTS_RECEIVED}
+
+
+async def withdrawn(running: Ingest, key: str = SECRET_KEY, **ids: str) -> httpx.Response:
+    return await running.http.delete("/v1/links", params=ids, auth=httpx.BasicAuth(key, ""))
+
+
+async def test_the_owner_withdraws_a_link(running: Ingest) -> None:
+    assert (await withdrawn(running, anonymous_id="a/1", user_id="u-1")).json() == SUCCESS
+    (message,) = await running.messages()
+    found = msgspec.json.decode(message.data, type=LinkWithdrawn)
+    assert (message.type, str(found.anonymous), str(found.profile)) == (
+        LINK_WITHDRAWN,
+        "anonymous_id:a/1",
+        "user_id:u-1",
+    )
+
+
+async def test_nobody_else_does_and_not_without_both_ids(running: Ingest) -> None:
+    assert (await withdrawn(running, WRITE_KEY, anonymous_id="a-1", user_id="u-1")).status_code == 401
+    assert (await withdrawn(running, anonymous_id="a-1")).status_code == 400
+    assert (await withdrawn(running, anonymous_id="", user_id="u-1")).status_code == 400
+    assert await running.messages() == []

@@ -11,7 +11,7 @@ from segue import telemetry
 from segue.domain import links, rules
 from segue.domain.document import Redirect, encode, state_path
 from segue.domain.membership import covers
-from segue.domain.message import LINK_REQUESTED, LinkRequested
+from segue.domain.message import EVENTS, LINK_REQUESTED, LINK_WITHDRAWN, LinkRequested, LinkWithdrawn
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
 from segue.ports import Message, Write
@@ -176,4 +176,72 @@ async def test_redirects_that_lead_round_in_circles_stop_nobody_else(site: Pushi
     await site.embedded.store.commit([Write(path=state_path(KEY), data=encode(circle))])
     assert await site.push("evaluate", site.received(site.event("Product Viewed"))) == 204
     (failed,) = await site.failed()
-    assert "expected at most 3 redirects" in failed.reason
+    assert "expected a user, found a redirect" in failed.reason
+
+
+def withdrawal(site: Pushing, user: ProfileRef = RUTH, visitor: ProfileRef = ADA) -> Message:
+    """The site's owner says that it was not so."""
+    data = LinkWithdrawn(
+        key=key_of(user), profile=user, anonymous_key=key_of(visitor), anonymous=visitor, at=site.clock.now()
+    )
+    return site.message(LINK_WITHDRAWN, data, id="withdrawal")
+
+
+async def happens(site: Pushing, *messages: Message) -> None:
+    """As it is on a platform: what is accepted is archived, too."""
+    for message in messages:
+        await site.embedded.archive.append(EVENTS, [message])
+        assert await site.push("evaluate", message) == 204
+
+
+async def test_a_link_that_is_withdrawn_leaves_both_with_what_they_did_themselves(site: Pushing) -> None:
+    asked = request(site)
+    await happens(site, site.received(site.event("Product Viewed")))
+    await happens(site, site.received(site.event("Order Completed"), profile=RUTH), asked)
+    site.clock.advance(SECOND)
+    await happens(site, site.received(site.event("Product Viewed")), withdrawal(site))
+    assert await inside(site) == {"buyer"}
+    assert await inside(site, ADA) == {"viewer"}
+    assert (await state(site, ADA)).counts.folded == 2
+    assert (await site.state()).redirect is None
+    assert (await site.state(key_of(RUTH))).linked == ()
+    shown = await site.public()
+    assert shown
+    assert (shown.into, set(shown.memberships)) == (None, {"viewer"})
+    (entry,) = (await ledger(site)).entries
+    assert (entry.status, entry.at, entry.withdrawn_at) == ("withdrawn", NOW, NOW + SECOND)
+    told = [
+        (str(entry.profile), transition.transition, transition.segment)
+        for entry in (await site.announced())[-2:]
+        for transition in entry.transitions
+    ]
+    assert told == [("anonymous_id:ada", "entered", "viewer"), ("user_id:ruth", "exited", "viewer")]
+
+
+async def test_what_was_withdrawn_is_not_linked_again_and_what_the_visitor_does_stays_their_own(site: Pushing) -> None:
+    asked = request(site)
+    await happens(site, site.received(site.event("Page Viewed")), asked, withdrawal(site))
+    await happens(site, asked, request(site, id="again"), withdrawal(site))
+    await happens(site, site.received(site.event("Product Viewed")))
+    assert await inside(site) == set()
+    assert await inside(site, ADA) == {"viewer"}
+    assert [entry.status for entry in (await ledger(site)).entries] == ["withdrawn"]
+
+
+async def test_a_visitor_who_was_not_one_user_can_be_another(site: Pushing) -> None:
+    await happens(site, site.received(site.event("Product Viewed")), request(site), withdrawal(site))
+    await happens(site, request(site, SAUL, id="another"))
+    assert await inside(site, SAUL) == {"viewer"}
+
+
+async def test_a_withdrawal_may_come_first(site: Pushing) -> None:
+    await happens(site, withdrawal(site), request(site), site.received(site.event("Product Viewed")))
+    assert await inside(site, ADA) == {"viewer"}
+    assert [entry.status for entry in (await ledger(site)).entries] == ["withdrawn"]
+
+
+async def test_a_withdrawal_waits_until_the_archive_has_all(site: Pushing) -> None:
+    await site.push("evaluate", site.received(site.event("Product Viewed")))
+    await happens(site, request(site))
+    assert await site.push("evaluate", withdrawal(site)) == 503
+    assert await inside(site) == {"viewer"}

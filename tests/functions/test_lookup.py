@@ -12,7 +12,7 @@ import pytest
 from segue.catalogs import STALE
 from segue.domain.document import profile_path, state_path
 from segue.domain.errors import Unavailable
-from segue.domain.message import MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChanged
+from segue.domain.message import LINK_REQUESTED, MEMBERSHIP_CHANGED, MEMBERSHIPS, LinkRequested, MembershipChanged
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import DAY, HOUR, MINUTE
 from segue.ports import Document, Message, Write
@@ -599,3 +599,66 @@ async def test_an_odd_identifier_names_a_visitor_nobody_knows(site: Site) -> Non
     for visitor in ("a/b", "..", "__x__", "é", "e\u0301", "null", "\u202e", "🙂", "i" * 256):
         answer = await site.http.post("/v1/decide", json=question(visitor))
         assert (answer.status_code, answer.json()["homepage-hero"]["reason"]) == (200, "unknown_visitor")
+
+
+RUTH = ProfileRef("user_id", "ruth")
+
+
+async def linked(site: Site, visitor: str = "anna") -> None:
+    """A call says that the visitor is Ruth."""
+    anonymous = ProfileRef("anonymous_id", visitor)
+    key, anonymous_key = (profile_key(site.settings.profile_secret, each) for each in (RUTH, anonymous))
+    request = LinkRequested(
+        key=key,
+        profile=RUTH,
+        anonymous_key=anonymous_key,
+        anonymous=anonymous,
+        source="shop",
+        message_id="login",
+        at=site.clock.now(),
+    )
+    data = msgspec.json.encode(request)
+    await site.evaluate(Message(id="link", type=LINK_REQUESTED, source="//test", time=site.clock.now(), data=data))
+
+
+@pytest.mark.parametrize("updated", [True, False])
+async def test_a_visitor_who_turned_out_to_be_a_user_is_answered_for_as_the_user(site: Site, updated: bool) -> None:
+    await site.happens("anna", "Order Completed", updated=updated, revenue=10)
+    before = await site.segments("anna")
+    await linked(site)
+    if updated:
+        await site.update()
+    answer = await site.http.get("/v1/profiles/user_id:ruth/segments")
+    assert answer.json() | {"profile": None} == await site.segments("anna") | {"profile": None}
+    assert [each["id"] for each in answer.json()["segments"]] == [each["id"] for each in before["segments"]] != []
+    why = await site.http.get("/v1/profiles/anonymous_id:anna/segments/completed-buyer/why")
+    assert why.json()["member"]
+
+
+async def test_before_the_link_the_past_is_the_visitors_and_after_it_the_users(site: Site) -> None:
+    await site.happens("anna", "Order Completed", revenue=10)
+    site.clock.advance(HOUR)
+    await linked(site)
+    await site.update()
+    for waiting in await site.embedded.bus.after("update:memberships", 0, 1_000):
+        await site.embedded.archive.append(MEMBERSHIPS, [waiting.message])
+    site.clock.advance(HOUR)
+    for at in (NOW, NOW + HOUR):
+        assert "completed-buyer" in [each["id"] for each in (await site.segments("anna", at=at))["segments"]]
+
+
+async def test_the_ledger_is_told_by_either_id_and_without_keys(site: Site) -> None:
+    await linked(site)
+    for name in ("user_id:ruth", "anonymous_id:anna"):
+        answer = (await site.http.get(f"/v1/profiles/{name}/links")).json()
+        (entry,) = answer["links"]
+        assert (answer["profile"], answer["refused"]) == ("user_id:ruth", 0)
+        assert entry == {
+            "anonymous": {"kind": "anonymous_id", "value": "anna"},
+            "status": "linked",
+            "at": NOW,
+            "source": "shop",
+            "message_id": "login",
+        }
+    assert (await site.http.get("/v1/profiles/user_id:saul/links")).json()["links"] == []
+    assert (await site.http.get("/v1/profiles/user_id:ruth/links", auth=("demo-write-key", ""))).status_code == 401

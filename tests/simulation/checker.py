@@ -23,10 +23,12 @@ from segue.domain.message import (
     EVENTS,
     EVENTS_RECEIVED,
     LINK_REQUESTED,
+    LINK_WITHDRAWN,
     MEMBERSHIPS,
     EventsReceived,
     FailedMessage,
     LinkRequested,
+    LinkWithdrawn,
     MembershipChanged,
 )
 from segue.domain.strict import decode
@@ -116,8 +118,9 @@ class Checker:
         self._links_are_whole(states, public)
         redirects = {key: document.redirect for key, document in states.items() if document.redirect}
         events = _accepted(self._received_events(), redirects)
-        there = events.keys() | redirects.keys() | {redirect.key for redirect in redirects.values()}
-        self._expect(states.keys() == there == public.keys(), "some profile is missing, or too many")
+        self._expect(states.keys() == public.keys() >= events.keys(), "some profile is missing")
+        asked = {key for pair in self._pairs(LINK_REQUESTED, LinkRequested) for key in pair}
+        self._expect(states.keys() <= events.keys() | asked, "there is a profile too many")
         for key, document in states.items():
             state = rules.decode(document.state)
             until = self._workload.log_now if document.imported else self._world.now
@@ -136,13 +139,17 @@ class Checker:
         self._expect(merged == linked, f"states are of {merged}, ledgers tell of {linked}")
         shown = {(key, profile.into) for key, profile in public.items() if profile.into}
         self._expect(shown == linked, f"public documents lead to {shown}, ledgers tell of {linked}")
-        asked = {
-            (request.anonymous_key, request.key)
-            for message in self._cloud.published.get(EVENTS, ())
-            if message.type == LINK_REQUESTED
-            for request in [decode(message.data, LinkRequested)]
-        }
+        asked = self._pairs(LINK_REQUESTED, LinkRequested)
+        withdrawn = self._pairs(LINK_WITHDRAWN, LinkWithdrawn)
         self._expect(asked == {(visitor, key) for visitor, key, _ in noted}, "a request to link was lost")
+        parted = {(visitor, key) for visitor, key, status in noted if status == "withdrawn"}
+        self._expect(withdrawn == parted, f"{withdrawn} were withdrawn, ledgers tell of {parted}")
+
+    def _pairs(self, kind: str, of: type[LinkRequested] | type[LinkWithdrawn]) -> set[tuple[str, str]]:
+        """The keys of the visitors and users of whom something was asked."""
+        messages = [message for message in self._cloud.published.get(EVENTS, ()) if message.type == kind]
+        requests = [decode(message.data, of) for message in messages]
+        return {(request.anonymous_key, request.key) for request in requests}
 
     def _ledger_closes(self) -> None:
         published = sum(len(received.events) for received in self._received_events())

@@ -1,7 +1,8 @@
 """The real use cases with one bug planted in each: what the simulation must be able to see."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -9,12 +10,13 @@ from functions.deliver import webhook
 from functions.deliver.deliver import Deliverer
 from functions.evaluate.evaluate import Evaluator
 from functions.evaluate.fold import Folded
-from functions.evaluate.link import Joined
+from functions.evaluate.link import Pair, Related
+from functions.evaluate.past import Past
 from functions.evaluate.work import Work
 from functions.tick.tick import Ticker
 from functions.update.update import Updater
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, rules
+from segue.domain import document, links, rules
 from segue.domain.catalog import Catalog
 from segue.domain.document import StateDocument
 from segue.domain.errors import Conflict, Unavailable
@@ -23,6 +25,8 @@ from segue.domain.profile import shard_of
 from segue.domain.time import MINUTE
 from segue.ports import ABSENT, Document, Ports, Write
 from tests.simulation.deployment import Variant
+
+Decide: TypeAlias = Callable[[Pair, Compiled, Past | None], Related]
 
 
 class Planted(Evaluator):
@@ -148,11 +152,9 @@ class TakesTheArchiveForComplete(Planted):
 
 
 class MergesTwice(Evaluator):
-    async def _joined(
-        self, request: LinkRequested, known: StateDocument | None, anonymous: StateDocument | None
-    ) -> Joined:
-        once = await super()._joined(request, known, anonymous)
-        twice = await super()._joined(request, once.known.document, anonymous)
+    async def _related(self, pair: Pair, decide: Decide) -> Related:
+        once = await super()._related(pair, decide)
+        twice = await super()._related(msgspec.structs.replace(pair, known=once.known.document), decide)
         before = once.known.document
         after = msgspec.structs.replace(twice.known.document, rev=before.rev, linked=before.linked)
         return msgspec.structs.replace(once, known=Folded(after, document.encode(after), twice.known.due))
@@ -170,27 +172,41 @@ class FollowsRedirectsWithoutAProof(Evaluator):
 
 
 class KeepsOnlyTheIdsOfTheUser(Evaluator):
-    async def _joined(
-        self, request: LinkRequested, known: StateDocument | None, anonymous: StateDocument | None
-    ) -> Joined:
-        both = await super()._joined(request, known, anonymous)
-        ids = rules.decode(known.state).ids if known else b""
+    async def _related(self, pair: Pair, decide: Decide) -> Related:
+        both = await super()._related(pair, decide)
+        ids = rules.decode(pair.known.state).ids if pair.known else b""
         state = msgspec.structs.replace(rules.decode(both.known.document.state), ids=ids)
         after = msgspec.structs.replace(both.known.document, state=rules.encode(state))
         return msgspec.structs.replace(both, known=Folded(after, document.encode(after), both.known.due))
 
 
 class LinksWithoutAPrecondition(Evaluator):
-    async def _commit_link(self, writes: Sequence[Write]) -> None:
-        await super()._commit_link([msgspec.structs.replace(write, expects=None) for write in writes])
+    async def _commit_together(self, writes: Sequence[Write]) -> None:
+        await super()._commit_together([msgspec.structs.replace(write, expects=None) for write in writes])
 
 
 class LinksOneAfterTheOther(Evaluator):
-    """The redirect first, then the user's state: a crash in between loses what the anonymous visitor did."""
+    """A crash in between loses what the anonymous visitor did."""
 
-    async def _commit_link(self, writes: Sequence[Write]) -> None:
-        for write in reversed(writes):
-            await super()._commit_link([write])
+    async def _commit_together(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            await super()._commit_together([write])
+
+
+class LinksAgainWhatWasWithdrawn(Evaluator):
+    async def _pair(self, request: links.Request) -> Pair:
+        found = await super()._pair(request)
+        entries = tuple(entry for entry in found.ledger.entries if entry.status != "withdrawn")
+        return msgspec.structs.replace(found, ledger=msgspec.structs.replace(found.ledger, entries=entries))
+
+
+class PartsWithoutThePastOfTheVisitor(Evaluator):
+    async def _related(self, pair: Pair, decide: Decide) -> Related:
+        after = await super()._related(pair, decide)
+        if isinstance(pair.request, LinkRequested):
+            return after
+        visitor = msgspec.structs.replace(after.anonymous.document, state=rules.encode(rules.empty()))
+        return msgspec.structs.replace(after, anonymous=Folded(visitor, document.encode(visitor), None))
 
 
 class WritesEverySnapshot(Updater):
@@ -263,6 +279,8 @@ BUGS: Sequence[Variant] = (
     Variant("keeps only the ids of the user", evaluator=KeepsOnlyTheIdsOfTheUser),
     Variant("links without a precondition", evaluator=LinksWithoutAPrecondition),
     Variant("links one document after the other", evaluator=LinksOneAfterTheOther),
+    Variant("links again what was withdrawn", evaluator=LinksAgainWhatWasWithdrawn),
+    Variant("parts without the past of the visitor", evaluator=PartsWithoutThePastOfTheVisitor),
     Variant("writes every snapshot, old ones too", updater=WritesEverySnapshot),
     Variant("ticks ahead of time", ticker=TicksAheadOfTime),
     Variant("drops what a destination does not take", deliverer=DropsWhatFails),

@@ -34,6 +34,7 @@ FAULTS = (
     "catalogue 2 is published",
     "the archive does not have all of the profile's events yet",
     "receives segue.link.requested",
+    "receives segue.link.withdrawn",
     "commit links/",
 )
 """What histories tell of: faults, and answers to them that are rarely needed."""

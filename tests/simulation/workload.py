@@ -12,11 +12,13 @@ from segue.domain.message import (
     EVENTS,
     EVENTS_RECEIVED,
     LINK_REQUESTED,
+    LINK_WITHDRAWN,
     TICK,
     TICKS,
     ClockName,
     EventsReceived,
     LinkRequested,
+    LinkWithdrawn,
     Tick,
 )
 from segue.domain.profile import ProfileRef, profile_key
@@ -145,6 +147,20 @@ class Workload:
             at=self._world.now,
         )
         message = self._message(LINK_REQUESTED, msgspec.json.encode(request))
+        self._world.start(self._publish_surely(message), _must_succeed)
+        if self._world.chance(0.3):
+            self._world.offer(lambda: self._withdraw(request), delay=self._world.random.randrange(STORM))
+
+    def _withdraw(self, request: LinkRequested) -> None:
+        """It turns out to be wrong."""
+        withdrawal = LinkWithdrawn(
+            key=request.key,
+            profile=request.profile,
+            anonymous_key=request.anonymous_key,
+            anonymous=request.anonymous,
+            at=self._world.now,
+        )
+        message = self._message(LINK_WITHDRAWN, msgspec.json.encode(withdrawal))
         self._world.start(self._publish_surely(message), _must_succeed)
 
     async def _publish_surely(self, message: Message) -> None:

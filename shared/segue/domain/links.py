@@ -9,7 +9,7 @@ import msgspec
 
 from segue.domain.document import Redirect, StateDocument
 from segue.domain.errors import Invalid
-from segue.domain.message import EventsReceived, LinkRequested
+from segue.domain.message import EventsReceived, LinkRequested, LinkWithdrawn
 from segue.domain.profile import Key, ProfileRef
 
 LINKS = "links"
@@ -22,22 +22,25 @@ MOST_REFUSED = 100
 """Refused ones that a ledger shows, the newest; all are counted."""
 
 MOST_REDIRECTS = 3
-"""So many redirects are followed after each other. There is never more than one, unless documents are corrupt."""
+"""So many redirects a lookup follows. There is never more than one, unless documents are corrupt."""
 
-Status: TypeAlias = Literal["linked", "refused"]
-Refusal: TypeAlias = Literal["of_another_user", "too_many_links"]
+Status: TypeAlias = Literal["linked", "refused", "withdrawn"]
+Refusal: TypeAlias = Literal["of_another_user", "too_many_links", "withdrawn"]
+Request: TypeAlias = LinkRequested | LinkWithdrawn
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of one anonymous visitor and this user: since when (epoch ms), by which call of which source."""
+    """What was decided of one anonymous visitor and this user: at the instant `at` (epoch ms), because of which call of
+    which source (None: it was withdrawn before any call said so)."""
 
     key: Key
     anonymous: ProfileRef
     status: Status
     at: int
-    source: str
-    message_id: str
+    source: str | None = None
+    message_id: str | None = None
     reason: Refusal | None = None
+    withdrawn_at: int | None = None
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +73,7 @@ def decode(data: bytes) -> Ledger:
         raise Invalid(f"the stored document is corrupt: {error}", path=LINKS) from None
 
 
-def check(request: LinkRequested) -> None:
+def check(request: Request) -> None:
     """Raises Invalid unless an anonymous visitor is to be linked to a user."""
     if request.anonymous.kind != "anonymous_id" or request.profile.kind != "user_id":
         raise Invalid(
@@ -78,13 +81,16 @@ def check(request: LinkRequested) -> None:
         )
 
 
-def is_done(request: LinkRequested, anonymous: StateDocument | None) -> bool:
-    """Whether the anonymous visitor is linked to this very user already."""
+def are_linked(request: Request, anonymous: StateDocument | None) -> bool:
+    """Whether the anonymous visitor is linked to this very user."""
     return anonymous is not None and anonymous.redirect is not None and anonymous.redirect.key == request.key
 
 
-def refusal(anonymous: StateDocument | None, ledger: Ledger) -> Refusal | None:
-    """Why the two must not be linked; None: they may."""
+def refusal(request: LinkRequested, anonymous: StateDocument | None, ledger: Ledger) -> Refusal | None:
+    """Why the two must not be linked; None: they may. What was withdrawn is not linked again, whoever says so when."""
+    known = ledger.of(request.anonymous_key)
+    if known and known.status == "withdrawn":
+        return "withdrawn"
     if anonymous is not None and anonymous.redirect is not None:
         return "of_another_user"
     if sum(entry.status != "refused" for entry in ledger.entries) >= MOST_LINKS:
@@ -94,6 +100,8 @@ def refusal(anonymous: StateDocument | None, ledger: Ledger) -> Refusal | None:
 
 def noted(ledger: Ledger, request: LinkRequested, reason: Refusal | None) -> Ledger:
     """The ledger once a request was done, or refused for this reason: the same one if it has that already."""
+    if reason == "withdrawn":
+        return ledger
     entry = Entry(
         key=request.anonymous_key,
         anonymous=request.anonymous,
@@ -113,6 +121,18 @@ def noted(ledger: Ledger, request: LinkRequested, reason: Refusal | None) -> Led
         entries=tuple(known for known in entries if known not in forgotten),
         refused=ledger.refused + (reason is not None),
     )
+
+
+def withdrawn(ledger: Ledger, request: LinkWithdrawn) -> Ledger:
+    """The ledger once a link was withdrawn, or one that may still come is forestalled: the same one if it has that."""
+    known = ledger.of(request.anonymous_key)
+    if known is None:
+        known = Entry(key=request.anonymous_key, anonymous=request.anonymous, status="linked", at=request.at)
+    if known.status == "withdrawn":
+        return ledger
+    entry = msgspec.structs.replace(known, status="withdrawn", reason=None, withdrawn_at=request.at)
+    others = tuple(each for each in ledger.entries if each.key != entry.key)
+    return msgspec.structs.replace(ledger, entries=(*others, entry))
 
 
 def follows(received: EventsReceived, redirect: Redirect) -> bool:

@@ -7,6 +7,7 @@
 | events | segue.events.refused | EventsRefused | ingest | evaluate, archive |
 | events | segue.events.withheld | EventsWithheld | ingest | evaluate, archive |
 | events | segue.link.requested | LinkRequested | ingest | evaluate, archive |
+| events | segue.link.withdrawn | LinkWithdrawn | ingest | evaluate, archive |
 | events | segue.profile.due | ProfileDue | tick | evaluate |
 | sweeps | segue.profiles.behind | ProfilesBehind | tick | evaluate |
 | ticks | segue.tick | Tick | the scheduler | tick |
@@ -29,6 +30,7 @@ EVENTS_OF_BOTS = "segue.events.of-bots"
 EVENTS_REFUSED = "segue.events.refused"
 EVENTS_WITHHELD = "segue.events.withheld"
 LINK_REQUESTED = "segue.link.requested"
+LINK_WITHDRAWN = "segue.link.withdrawn"
 PROFILE_DUE = "segue.profile.due"
 PROFILES_BEHIND = "segue.profiles.behind"
 TICK = "segue.tick"
@@ -97,6 +99,16 @@ class LinkRequested(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     at: int
     imported: bool = False
+
+
+class LinkWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """The site's owner says at `at` (epoch ms) that the anonymous visitor `anonymous` is not the user `profile`."""
+
+    key: Key
+    profile: ProfileRef
+    anonymous_key: Key
+    anonymous: ProfileRef
+    at: int
 
 
 class ProfileDue(msgspec.Struct, frozen=True, kw_only=True):
