@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -189,49 +189,58 @@ def read(call: Json, reception: Reception, token: Json = None) -> Reading:
     except ValidationError as error:
         raise _invalid(error) from None
     warnings: list[Warning] = []
-    user_id = _legal(checked.user_id, "userId", warnings)
-    anonymous_id = _legal(checked.anonymous_id, "anonymousId", warnings)
-    proof = _proof(user_id, token, reception)
-    believed = reception.trusted or proof is not None
-    if user_id and not believed:
-        warnings.append("identity_unproven")
-    profile = profile_of(user_id, anonymous_id, believed)
+    who = _who(checked, token, reception, warnings)
     original = checked.timestamp if checked.original_timestamp is None else checked.original_timestamp
     sent_at = reception.sent_at if checked.sent_at is None else checked.sent_at
     happened, received = _instants(original, sent_at, reception, warnings)
-    context = reception.context | checked.context if checked.context else reception.context
-    name, properties, traits = _said(checked, context)
-    context = enriched(context, name, properties, reception.circumstances)
-    if not reception.keeps_contact_details:
-        properties, traits = without_contact_details(properties), without_contact_details(traits)
-        if "traits" in context:
-            context["traits"] = without_contact_details(context["traits"])
+    said = _kept(_said(checked, reception.context | (checked.context or {})), reception)
     event = Event(
-        message_id=_message_id(checked.message_id, call, profile, original, reception.source, warnings),
-        name=name,
+        message_id=_message_id(checked.message_id, call, who.profile, original, reception.source, warnings),
+        name=said.name,
         occurred_at=happened,
         received_at=received,
-        anonymous_id=anonymous_id,
-        user_id=user_id if believed else None,
-        properties=properties,
-        traits=traits,
-        context=context,
+        anonymous_id=who.anonymous_id,
+        user_id=who.user_id,
+        properties=said.properties,
+        traits=said.traits,
+        context=said.context,
         timestamp=_as_sent(original),
         sent_at=_as_sent(sent_at),
     )
     size = len(msgspec.json.encode(event))
     if size > LARGEST_EVENT:
         raise Invalid(f"expected an event of at most {LARGEST_EVENT} bytes, found {size}")
-    found = _linked(checked, anonymous_id) if profile.kind == "user_id" else None
-    allowed = found != profile.value and (reception.trusted or found == _own(anonymous_id, proof))
-    link = ProfileRef("anonymous_id", found) if found and allowed else None
-    return Reading(profile=profile, event=event, link=link, warnings=tuple(warnings))
+    return Reading(profile=who.profile, event=event, link=who.link, warnings=tuple(warnings))
 
 
 def showable(call: Json, reception: Reception) -> Json:
     """A call that can be no event, without what is not kept of one either."""
     call = without_address(call)
     return call if reception.keeps_contact_details else without_contact_details(call)
+
+
+class _Who(NamedTuple):
+    """Whose a call is, with the ids that are believed, and the anonymous visitor who is said to be that user."""
+
+    profile: ProfileRef
+    user_id: str | None
+    anonymous_id: str | None
+    link: ProfileRef | None
+
+
+def _who(call: Call, token: Json, reception: Reception, warnings: list[Warning]) -> _Who:
+    """Raises Invalid if no id is left that may be one."""
+    user_id = _legal(call.user_id, "userId", warnings)
+    anonymous_id = _legal(call.anonymous_id, "anonymousId", warnings)
+    proof = _proof(user_id, token, reception)
+    believed = reception.trusted or proof is not None
+    if user_id and not believed:
+        warnings.append("identity_unproven")
+    profile = profile_of(user_id, anonymous_id, believed)
+    found = _linked(call, anonymous_id) if profile.kind == "user_id" else None
+    allowed = found != profile.value and (reception.trusted or found == _own(anonymous_id, proof))
+    link = ProfileRef("anonymous_id", found) if found and allowed else None
+    return _Who(profile, user_id if believed else None, anonymous_id, link)
 
 
 def _proof(user_id: str | None, token: Json, reception: Reception) -> Proven | None:
@@ -260,24 +269,45 @@ def _linked(call: Call, anonymous_id: str | None) -> str | None:
             return None
 
 
-def _said(call: Call, context: Mapping[str, Json]) -> tuple[str, dict[str, Json], dict[str, Json]]:
-    """The event's name, properties and traits. Raises Invalid if an id that the call is about is none."""
+class _Said(NamedTuple):
+    """What a call says: the event's name, properties, traits and context."""
+
+    name: str
+    properties: dict[str, Json]
+    traits: dict[str, Json]
+    context: dict[str, Json]
+
+
+def _said(call: Call, context: dict[str, Json]) -> _Said:
+    """What a call says, in this context. Raises Invalid if an id that the call is about is none."""
     match call:
         case Track(event=event, properties=properties):
             name = current_name(normal(event))
-            return name, with_currency(with_progress(name, properties or {})), {}
+            return _Said(name, with_currency(with_progress(name, properties or {})), {}, context)
         case Viewed(type=type_, name=name, category=category, properties=properties):
             called = {"name": name, "category": category}
             named = {what: normal(text) for what, text in called.items() if text}
-            return VIEWS[type_], (properties or {}) | named, {}
+            return _Said(VIEWS[type_], (properties or {}) | named, {}, context)
         case Identify(traits=traits):
             of_context = context.get("traits")
-            return "Identified", {}, (of_context if isinstance(of_context, dict) else {}) | (traits or {})
+            both = (of_context if isinstance(of_context, dict) else {}) | (traits or {})
+            return _Said("Identified", {}, both, context)
         case Group(group_id=given, traits=traits):
             group_id = _required(given, "groupId")
-            return "Grouped", {"group_id": group_id}, {GROUP: (traits or {}) | {"id": group_id}}
+            return _Said("Grouped", {"group_id": group_id}, {GROUP: (traits or {}) | {"id": group_id}}, context)
         case Alias(previous_id=given):
-            return "Aliased", {"previous_id": _required(given, "previousId")}, {}
+            return _Said("Aliased", {"previous_id": _required(given, "previousId")}, {}, context)
+
+
+def _kept(said: _Said, reception: Reception) -> _Said:
+    """What is kept of what a call says, with what is told of the visit."""
+    name, properties, traits, context = said
+    context = enriched(context, name, properties, reception.circumstances)
+    if reception.keeps_contact_details:
+        return _Said(name, properties, traits, context)
+    if "traits" in context:
+        context["traits"] = without_contact_details(context["traits"])
+    return _Said(name, without_contact_details(properties), without_contact_details(traits), context)
 
 
 def _required(value: Json, path: str) -> str:
