@@ -51,6 +51,12 @@ FAULTS: tuple[Fault | None, ...] = (
 )
 """One after the other, each with a request in between that goes through: no SDK gives a call up after one fault."""
 
+FAULTS_AT_ONCE = tuple(fault for fault in FAULTS if fault)
+"""For an SDK that never gives up, and sends in one batch all that it could not send before."""
+
+MET = 7
+"""How far into `FAULTS` every SDK gets with this visit: the fewest requests are four batches, each sent twice."""
+
 Drive: TypeAlias = Callable[[str], Awaitable[None]]
 """Drives the visit into an address."""
 
@@ -93,6 +99,7 @@ async def visited(data: Path, site: str, faults: Sequence[Fault | None], drive: 
         async with proxying(url, faults) as (proxy, address):
             await drive(address)
             await delivered(proxy)
+            assert {told.fault for told in proxy.told} >= {*faults[:MET]}, "what was to fail has failed"
         async with Client.connected(url) as client:
             await client.settle()
             segments = await client.segments(ProfileRef("user_id", "ada-1"))
@@ -199,8 +206,10 @@ def python(by: Callable[[str, str, Sequence[Mapping[str, Any]]], None]) -> Drive
     return drive
 
 
-def in_page(page: Page, site: str, library: str, script: str, settings: Mapping[str, Any] | None = None) -> Drive:
-    """A script of tests/sdks in a page of the site."""
+def in_page(
+    page: Page, site: str, library: str, script: str, settings: Mapping[str, Any] | None = None, *, left: bool = False
+) -> Drive:
+    """A script of tests/sdks in a page of the site, which is `left` as soon as all is said."""
 
     async def drive(address: str) -> None:
         require_packages()
@@ -208,6 +217,8 @@ def in_page(page: Page, site: str, library: str, script: str, settings: Mapping[
         await page.add_script_tag(url=f"/node_modules/{library}")
         asked = {"address": address, "writeKey": WRITE_KEY, "visit": [*VISIT], "settings": settings}
         await page.evaluate((SDKS / script).read_text(), asked)
+        if left:
+            await page.goto("about:blank")
 
     return drive
 
@@ -240,38 +251,51 @@ async def test_an_sdk_for_python(tmp_path: Path, site: str, by: Any, faults: Seq
         assert_everything_arrived(arrived)
 
 
+ANALYTICS_JS = "@segment/analytics-next/dist/umd/index.js"
 BATCHING = {"deliveryStrategy": {"strategy": "batching", "config": {"size": 3, "timeout": 200}}}
 
 
-@both
 @pytest.mark.browser
+@pytest.mark.parametrize("faults", [NO_FAULTS, FAULTS_AT_ONCE], ids=["nothing fails", "things fail"])
 @pytest.mark.parametrize("settings", [None, BATCHING], ids=["single", "batching"])
 async def test_analytics_js(
     tmp_path: Path, site: str, page: Page, settings: Any, faults: Sequence[Fault | None]
 ) -> None:
-    library = "@segment/analytics-next/dist/umd/index.js"
-    drive = in_page(page, site, library, "segment_browser.js", settings)
+    drive = in_page(page, site, ANALYTICS_JS, "segment_browser.js", settings)
     async with visited(tmp_path, site, faults, drive) as arrived:
+        assert_everything_arrived(arrived)
+
+
+@pytest.mark.browser
+async def test_analytics_js_on_a_page_that_is_left(tmp_path: Path, site: str, page: Page) -> None:
+    """The batch is neither full nor its time over."""
+    held = {"deliveryStrategy": {"strategy": "batching", "config": {"size": 100, "timeout": 600_000}}}
+    drive = in_page(page, site, ANALYTICS_JS, "segment_browser.js", held, left=True)
+    async with visited(tmp_path, site, NO_FAULTS, drive) as arrived:
         assert_everything_arrived(arrived)
 
 
 RUDDERSTACK = "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js"
+RUDDERSTACKS_BATCHES = {"queueOptions": {"batch": {"enabled": True, "maxItems": 3, "flushInterval": 300}}}
 
 
 @both
 @pytest.mark.browser
+@pytest.mark.parametrize("settings", [{}, RUDDERSTACKS_BATCHES], ids=["single", "batching"])
 async def test_rudderstacks_sdk_for_browsers(
-    tmp_path: Path, site: str, page: Page, faults: Sequence[Fault | None]
+    tmp_path: Path, site: str, page: Page, settings: Any, faults: Sequence[Fault | None]
 ) -> None:
-    drive = in_page(page, site, RUDDERSTACK, "rudderstack_browser.js", {})
+    drive = in_page(page, site, RUDDERSTACK, "rudderstack_browser.js", settings)
     async with visited(tmp_path, site, faults, drive) as arrived:
         assert_everything_arrived(arrived)
 
 
 @pytest.mark.browser
-async def test_rudderstacks_sdk_for_browsers_by_beacon(tmp_path: Path, site: str, page: Page) -> None:
+async def test_rudderstacks_sdk_for_browsers_by_beacon_on_a_page_that_is_left(
+    tmp_path: Path, site: str, page: Page
+) -> None:
     """Nothing fails here: a beacon is never told what became of it, so that its SDK cannot try again."""
-    settings = {"useBeacon": True, "beaconQueueOptions": {"maxItems": 4, "flushQueueInterval": 500}}
-    drive = in_page(page, site, RUDDERSTACK, "rudderstack_browser.js", settings)
+    settings = {"useBeacon": True, "beaconQueueOptions": {"maxItems": 4, "flushQueueInterval": 600_000}}
+    drive = in_page(page, site, RUDDERSTACK, "rudderstack_browser.js", settings, left=True)
     async with visited(tmp_path, site, NO_FAULTS, drive) as arrived:
         assert_everything_arrived(arrived)

@@ -4,10 +4,12 @@ async ({ address, writeKey, visit, settings }) => {
     { writeKey, cdnURL: address },
     settings ? { integrations: { "Segment.io": settings } } : {},
   );
-  for (const { type, ...call } of visit) {
-    if (type === "page") analytics.page(undefined, call.name, call.properties);
-    if (type === "track") analytics.track(call.event, call.properties);
-    if (type === "identify") analytics.identify(call.userId, call.traits);
-    if (type === "group") analytics.group(call.groupId, call.traits);
-  }
+  await Promise.all(
+    visit.map(({ type, ...call }) => {
+      if (type === "page") return analytics.page(undefined, call.name, call.properties);
+      if (type === "track") return analytics.track(call.event, call.properties);
+      if (type === "identify") return analytics.identify(call.userId, call.traits);
+      return analytics.group(call.groupId, call.traits);
+    }),
+  );
 };
