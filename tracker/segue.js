@@ -70,7 +70,7 @@
         `${PREFIX}anonymous_id=${id};path=/;samesite=lax;max-age=${id ? 31536000 : 0}` +
         (location.protocol == "https:" ? ";secure" : "");
   };
-  const idOfCookie = () => "cookie" in options && document.cookie.match(/segue_anonymous_id=([\w-]+)/)?.[1];
+  const idOfCookie = () => "cookie" in options && document.cookie.match(/\bsegue_anonymous_id=([\w-]+)/)?.[1];
 
   /** The time zone, kept with the offset that it has. To ask for it takes a browser longer than all else here. */
   let timezone;
@@ -85,7 +85,10 @@
     kept("timezone", offset() + timezone);
   };
 
-  /** Events that Segue has not answered for, the oldest first; those in `underway` are being sent. */
+  /**
+   * Events that Segue has not answered for, the oldest first; those in `underway` are being sent. An event without the
+   * visitor's id is held until they agree: it is neither sent nor kept.
+   */
   let queue = [];
   const underway = new Set();
   const own = `queue_${random()}`;
@@ -94,7 +97,10 @@
   let soon = 0;
 
   /** Keeps what is not answered for, so that the next page sends it if this one ends. */
-  const save = () => allowed && kept(own, queue.length ? JSON.stringify(queue) : null);
+  const save = () => {
+    const due = queue.filter((event) => event.anonymousId);
+    kept(own, due.length ? JSON.stringify(due) : null);
+  };
 
   /** What this and other pages kept so; it is kept no longer. */
   const takeKept = () => {
@@ -112,13 +118,14 @@
   };
 
   const send = (leaving) => {
-    if (allowed === undefined || pause || (underway.size && !leaving)) return;
+    if (pause || (underway.size && !leaving)) return;
     let size = 0;
     const batch = [];
     for (const event of queue) {
-      if (underway.has(event)) continue;
-      size += JSON.stringify(event).length;
-      if (batch.length && size > LARGEST_BATCH) break;
+      if (!event.anonymousId || underway.has(event)) continue;
+      const { length } = JSON.stringify(event);
+      if (batch.length && size + length > LARGEST_BATCH) break;
+      size += length;
       batch.push(event);
       underway.add(event);
     }
@@ -189,16 +196,16 @@
   };
   const track = (event, properties) => add("track", { event, properties });
 
-  /** Begins to store and to send: with the visitor's id, what was held, and what earlier pages could not deliver. */
+  /** Begins to store and to send: what was held becomes the visitor's, and they have agreed to it. */
   const open = () => {
     rememberVisitor(kept("anonymous_id") || idOfCookie() || random());
     userId ??= kept("user_id") ?? undefined;
     if (userId) kept("user_id", userId);
-    for (const event of queue) {
-      event.anonymousId = anonymousId;
-      event.context.consent = choice;
-    }
-    queue = [...takeKept(), ...queue];
+    for (const event of queue)
+      if (!event.anonymousId) {
+        event.anonymousId = anonymousId;
+        event.context.consent = choice;
+      }
     allowed = true;
     recallTimezone();
     send();
@@ -380,8 +387,10 @@
   const start = () => {
     begin(document.referrer);
     count(true);
-    if (permission()) open();
-    else allowed = permission();
+    queue = takeKept();
+    allowed = permission();
+    if (allowed) open();
+    else send(); // a withdrawal that an earlier page could not deliver
     for (const name in methods)
       segue[name] = (...said) => {
         try {

@@ -99,14 +99,25 @@ async def test_withdrawal_is_the_last_that_is_heard_and_nothing_stays(site: Site
     assert (await kept(page), len(sent)) == ({}, before)
 
 
-async def test_what_could_not_be_delivered_yet_is_forgotten_with_the_withdrawal(site: Site, page: Page) -> None:
-    await page.goto(site.put("/outage", "outage", f'data-consent="required" data-endpoint="{site.url}"'))
+async def test_of_what_could_not_be_delivered_yet_only_the_withdrawal_itself_stays_until_it_is(
+    site: Site, page: Page
+) -> None:
+    url = site.put("/outage", "outage", f'data-consent="required" data-endpoint="{site.url}"')
+    await page.goto(url)
     await page.wait_for_function("segue.loaded")
-    site.faults = [(503, {"Retry-After": "60"})]
-    await page.evaluate("localStorage.segue_queue_other = '[]'; segue.consent({analytics: true})")
-    await page.wait_for_function("Object.keys(localStorage).some((name) => name.startsWith('segue_queue_'))")
-    await page.evaluate("localStorage.segue_queue_other = '[]'; segue.consent({analytics: false})")
-    assert await kept(page) == {}
+    await page.evaluate("segue.consent({analytics: true})")
+    visitor = await visitor_of(page)
+    await site.until(visitor, lambda found: CHANGED in names(found))
+    site.faults = [(503, {})] * 20
+    await page.evaluate("localStorage.segue_queue_other = '[]'; segue.track('Undelivered')")
+    await page.evaluate("segue.consent({analytics: false})")
+    await page.goto("about:blank")
+    site.faults = []
+    await page.goto(url)
+    events = await site.until(visitor, lambda found: names(found).count(CHANGED) == 2)
+    assert consent_of(events[-1]) == ({"analytics": False}, None)
+    assert "Undelivered" not in names(events)
+    await page.wait_for_function("!Object.keys(localStorage).length")
 
 
 async def test_another_tab_of_the_same_visitor_stops_with_it(site: Site, visitor: BrowserContext) -> None:
