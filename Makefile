@@ -56,7 +56,7 @@ lock: ## write requirements.lock anew from pyproject.toml, with the hashes of ev
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--output-file requirements.lock pyproject.toml
 
-tracker: tracker/node_modules ## write tracker/*.min.js anew from their sources (needs node and npm; nothing else here does)
+tracker: tracker/node_modules ## write tracker/*.min.js anew from their sources (needs node and npm)
 	@echo "Minifying the tracker"
 	@npm --prefix tracker run --silent build
 
