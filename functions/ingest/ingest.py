@@ -1,44 +1,26 @@
 """What ingest does with a request: its calls become events, those of each profile one message, and requests to link."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from functions.ingest.messages import MESSAGE_SOURCE, KeyOf, events, link_requests, refusals, withholding
 from segue.domain.call import CallType, Reading, Reception, Warning, envelope, read, showable
 from segue.domain.consent import consented
 from segue.domain.errors import Invalid, TooLarge
-from segue.domain.event import Event, Json
-from segue.domain.identity import identifier, named
+from segue.domain.event import Json
+from segue.domain.identity import named
 from segue.domain.identity_token import without_token
-from segue.domain.message import (
-    EVENTS_OF_BOTS,
-    EVENTS_RECEIVED,
-    EVENTS_REFUSED,
-    EVENTS_WITHHELD,
-    LINK_REQUESTED,
-    LINK_WITHDRAWN,
-    EventsReceived,
-    EventsRefused,
-    EventsWithheld,
-    LinkRequested,
-    LinkWithdrawn,
-    RefusedEvent,
-)
-from segue.domain.profile import IdentifierKind, ProfileRef
+from segue.domain.message import EVENTS_OF_BOTS, EVENTS_RECEIVED, RefusedEvent
 from segue.ports import Message
 
 Address: TypeAlias = CallType | Literal["batch", "import"]
 """What a request was sent to: one call, several, or a log."""
 
-LARGEST_MESSAGE = 1_000_000
-"""Bytes of a message's data; what is larger is halved. A single event is far smaller."""
-
 LARGEST_COMMON_PART = 4_000_000
 """Bytes that the envelope's context may come to, counted once for each call that it is merged under."""
-
-MESSAGE_SOURCE = "segue/ingest"
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +37,10 @@ def ingest(
     body: Mapping[str, Json],
     address: Address,
     reception: Reception,
-    key_of: Callable[[ProfileRef], str],
+    key_of: KeyOf,
     new_id: Callable[[], str],
 ) -> Accepted:
-    """The messages that a request's body leads to: one a profile, one for each two that are said to be one, one for the
-    calls that were refused, and one that counts those for which there is no consent.
+    """What a request's body leads to: it is opened, its calls are read, consent is asked for, bots are set apart.
 
     Raises Invalid if not one call can be an event, TooLarge if the calls of a batch come to too much.
     """
@@ -67,43 +48,23 @@ def ingest(
     readings, refused = _read(calls, reception, key_of)
     kept, withheld = consented(readings, reception.consent, reception.gpc)
     of_visitors, of_bots = _told_apart(kept, reception)
-    data = [
-        *((EVENTS_RECEIVED, each) for each in _received(of_visitors, reception, key_of)),
-        *((EVENTS_OF_BOTS, each) for each in _received(of_bots, reception, key_of)),
-        *((LINK_REQUESTED, each) for each in _link_requests(of_visitors, reception, key_of)),
+    contents = [
+        *events(EVENTS_RECEIVED, of_visitors, reception, key_of),
+        *events(EVENTS_OF_BOTS, of_bots, reception, key_of),
+        *link_requests(of_visitors, reception, key_of),
+        *withholding(withheld, reception),
+        *refusals(refused, reception),
     ]
-    if withheld:
-        data.append((EVENTS_WITHHELD, _withheld(withheld, reception)))
-    if refused:
-        told = EventsRefused(source=reception.source, received_at=reception.received_at, refused=tuple(refused))
-        data.append((EVENTS_REFUSED, msgspec.json.encode(told)))
     return Accepted(
         messages=tuple(
-            Message(id=new_id(), type=kind, source=MESSAGE_SOURCE, time=reception.received_at, data=each)
-            for kind, each in data
+            Message(id=new_id(), type=kind, source=MESSAGE_SOURCE, time=reception.received_at, data=data)
+            for kind, data in contents
         ),
         events=len(readings),
         refused=len(refused),
         withheld=withheld,
         warnings=Counter(warning for reading in readings for warning in reading.warnings),
     )
-
-
-def withdrawal(
-    asked: Mapping[str, str], now: int, key_of: Callable[[ProfileRef], str], new_id: Callable[[], str]
-) -> Message:
-    """The message that says that an `anonymous_id` is not a `user_id`. Raises Invalid unless both are ids."""
-    visitor, user = (_asked(asked, kind) for kind in ("anonymous_id", "user_id"))
-    withdrawn = LinkWithdrawn(key=key_of(user), profile=user, anonymous_key=key_of(visitor), anonymous=visitor, at=now)
-    data = msgspec.json.encode(withdrawn)
-    return Message(id=new_id(), type=LINK_WITHDRAWN, source=MESSAGE_SOURCE, time=now, data=data)
-
-
-def _asked(asked: Mapping[str, str], kind: IdentifierKind) -> ProfileRef:
-    found = identifier(asked.get(kind), kind)
-    if found is None:
-        raise Invalid("expected an id, found none", kind)
-    return ProfileRef(kind, found)
 
 
 def _opened(body: Mapping[str, Json], address: Address, reception: Reception) -> tuple[Sequence[Json], Reception]:
@@ -125,7 +86,7 @@ def _opened(body: Mapping[str, Json], address: Address, reception: Reception) ->
 
 
 def _read(
-    calls: Sequence[Json], reception: Reception, key_of: Callable[[ProfileRef], str]
+    calls: Sequence[Json], reception: Reception, key_of: KeyOf
 ) -> tuple[Sequence[Reading], Sequence[RefusedEvent]]:
     """The calls that can be events, and those that cannot. Raises Invalid if all cannot, for the first one's reason."""
     readings, refused = [], []
@@ -150,56 +111,3 @@ def _told_apart(readings: Sequence[Reading], reception: Reception) -> tuple[Sequ
     for reading in readings:
         told[reading.event.context.get("bot") is True].append(reading)
     return told[False], told[True]
-
-
-def _received(
-    readings: Sequence[Reading], reception: Reception, key_of: Callable[[ProfileRef], str]
-) -> Iterator[bytes]:
-    """The data of the messages: the events of each profile, in the order in which they were sent."""
-    events: dict[ProfileRef, list[Event]] = {}
-    for reading in readings:
-        events.setdefault(reading.profile, []).append(reading.event)
-    for profile, of_profile in events.items():
-        received = EventsReceived(
-            key=key_of(profile),
-            profile=profile,
-            source=reception.source,
-            events=tuple(of_profile),
-            imported=reception.imported,
-            proven=reception.trusted or profile.kind == "user_id",
-        )
-        yield from _in_messages(received)
-
-
-def _withheld(count: int, reception: Reception) -> bytes:
-    told = EventsWithheld(source=reception.source, received_at=reception.received_at, count=count, reason="consent")
-    return msgspec.json.encode(told)
-
-
-def _link_requests(
-    readings: Sequence[Reading], reception: Reception, key_of: Callable[[ProfileRef], str]
-) -> Iterator[bytes]:
-    """The data of a message for each anonymous visitor and the user they are said to be, however often it is said."""
-    saying = {(reading.profile, reading.link): reading for reading in reversed(readings) if reading.link}
-    for (profile, anonymous), reading in saying.items():
-        request = LinkRequested(
-            key=key_of(profile),
-            profile=profile,
-            anonymous_key=key_of(anonymous),
-            anonymous=anonymous,
-            source=reception.source,
-            message_id=reading.event.message_id,
-            at=reading.event.received_at,
-            imported=reception.imported,
-        )
-        yield msgspec.json.encode(request)
-
-
-def _in_messages(received: EventsReceived) -> Iterator[bytes]:
-    data = msgspec.json.encode(received)
-    if len(data) <= LARGEST_MESSAGE:
-        yield data
-        return
-    middle = len(received.events) // 2
-    for half in (received.events[:middle], received.events[middle:]):
-        yield from _in_messages(msgspec.structs.replace(received, events=half))

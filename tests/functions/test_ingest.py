@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from functions.ingest.ingest import LARGEST_MESSAGE
+from functions.ingest.messages import LARGEST_MESSAGE
 from segue import telemetry
 from segue.domain.event import Event
 from segue.domain.message import (
