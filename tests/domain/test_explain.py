@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from segue.domain import rules
 from segue.domain.event import Event
 from segue.domain.rules.explain import Part
+from segue.domain.rules.intervals import FOREVER
 from segue.domain.time import DAY
 from tests.domain.test_laws import edges
 from tests.domain.test_laws_more import A_TENTH, AHEAD, SCENES, Drawn, all_breakpoints, engine_of
@@ -91,12 +92,13 @@ def check(data: st.DataObject, catalog: Catalog, make: Make, history: Sequence[E
 def check_alone(
     make: Make, catalog: Catalog, found: Sequence[tuple[Condition, Part]], history: Sequence[Event], at: int
 ) -> None:
-    """Each leaf is as true as a segment of that leaf alone, and changes when that one does."""
+    """Each leaf is as true as a segment of that leaf alone, and changes when that one does, if that is known."""
     alone = {f"leaf-{number}": {"name": "It", "when": condition} for number, (condition, _) in enumerate(found)}
     engine = make({**catalog, **alone})
     state = engine.folded(step.events for step in in_order(history))
+    far = min(at + 30 * DAY, engine.timeline(state, at).known_until or FOREVER)
     for (_, part), name in zip(found, alone, strict=True):
-        changes_at = part.changes_at or at + 30 * DAY
+        changes_at = part.changes_at or far
         for instant, true in ((at, part.true), (changes_at - 1, part.true)):
             assert covers(engine.timeline(state, instant), name, instant) is true
         if part.changes_at is not None:
