@@ -344,6 +344,14 @@ def test_a_call_of_any_form_can_be_asked_for_contact_details() -> None:
         assert without_contact_details(odd) == odd
 
 
+def test_what_is_too_deep_to_be_accepted_is_not_looked_at_to_its_end() -> None:
+    for name in ("a", "email"):
+        deep: Any = 1
+        for _ in range(900):
+            deep = {name: deep}
+        without_contact_details({"properties": deep})
+
+
 def test_an_email_address_is_recognised_among_ids() -> None:
     assert looks_like_email("ada@example.com")
     assert not any(map(looks_like_email, ("ada", "@ada", "ada@home", "a da@example.com", "x@y@example.com")))

@@ -8,6 +8,7 @@ from typing import Final
 
 from segue.domain.event import Json
 from segue.domain.identity import is_number
+from segue.domain.untrusted import LARGEST_DEPTH
 
 
 def _email(text: str) -> str:
@@ -36,15 +37,24 @@ def looks_like_email(text: str) -> bool:
     return "@" in text and _EMAIL.fullmatch(text) is not None
 
 
-def without_contact_details(value: Json) -> Json:
-    """A value with hashes for what the objects in it tell of how to reach somebody; the very same one if nothing."""
+def without_contact_details(value: Json, depth: int = LARGEST_DEPTH) -> Json:
+    """A value with hashes for what the objects in it tell of how to reach somebody; the very same one if nothing.
+
+    It is looked at as deep as anything is accepted.
+    """
+    if depth == 0:
+        return value
     if isinstance(value, dict):
         if _is_plain(value):
             return value
-        members = {name: new for name, member in value.items() if (new := _member(name, member)) is not member}
+        members = {name: new for name, member in value.items() if (new := _member(name, member, depth)) is not member}
         return {**value, **members} if members else value
     if isinstance(value, list):
-        items = {index: new for index, item in enumerate(value) if (new := without_contact_details(item)) is not item}
+        items = {
+            index: new
+            for index, item in enumerate(value)
+            if (new := without_contact_details(item, depth - 1)) is not item
+        }
         return [items.get(*each) for each in enumerate(value)] if items else value
     return value
 
@@ -63,16 +73,18 @@ def _is_plain(value: Mapping[str, Json]) -> bool:
     return True
 
 
-def _member(name: str, value: Json) -> Json:
+def _member(name: str, value: Json, depth: int) -> Json:
     if name in NORMAL:
-        return _hashed(name, value)
-    return without_contact_details(value) if isinstance(value, CONTAINERS) else value
+        return _hashed(name, value, depth)
+    return without_contact_details(value, depth - 1) if isinstance(value, CONTAINERS) else value
 
 
-def _hashed(name: str, value: Json) -> Json:
+def _hashed(name: str, value: Json, depth: int) -> Json:
     """A contact detail hashed, wherever in a field's value it stands; null, which removes a trait, stays."""
+    if depth == 0:
+        return None
     if isinstance(value, list):
-        return [_hashed(name, item) for item in value]
+        return [_hashed(name, item, depth - 1) for item in value]
     if isinstance(value, dict):
-        return {inner: _hashed(name, member) for inner, member in value.items()}
+        return {inner: _hashed(name, member, depth - 1) for inner, member in value.items()}
     return contact_hash(name, str(value)) if isinstance(value, str) or is_number(value) else value
