@@ -9,8 +9,7 @@ import functools
 import os
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -89,8 +88,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         """Leaves the test's output alone."""
 
 
-@asynccontextmanager
-async def visited(data: Path, site: str, faults: Sequence[Fault | None], drive: Drive) -> AsyncIterator[Arrived]:
+async def visited(data: Path, site: str, faults: Sequence[Fault | None], drive: Drive) -> Arrived:
     """What became of the visit that `drive` makes through a proxy with these faults."""
     catalog = shutil.copytree(ROOT / "infra" / "catalog", data / "catalog")
     sources = catalog / "sources.yaml"
@@ -105,7 +103,7 @@ async def visited(data: Path, site: str, faults: Sequence[Fault | None], drive: 
             segments = await client.segments(ProfileRef("user_id", "ada-1"))
             ledger = await client.ledger()
     archived = await events(data / "segue")
-    yield Arrived(proxy.calls(), archived, ledger, {segment["id"] for segment in segments["segments"]})
+    return Arrived(proxy.calls(), archived, ledger, {segment["id"] for segment in segments["segments"]})
 
 
 async def delivered(proxy: FaultyProxy) -> None:
@@ -167,7 +165,7 @@ def visit_of_calls() -> Counter[str]:
     return Counter(msgspec.json.encode(meant(call), order="deterministic").decode() for call in VISIT)
 
 
-def visit_of(events: Any) -> Counter[str]:
+def visit_of(events: Iterable[Event]) -> Counter[str]:
     """The visit as events tell it, without what SDKs add to pages and to traits."""
     wanted = {meant(call)[0]: meant(call) for call in VISIT}
     found = []
@@ -236,8 +234,7 @@ both = pytest.mark.parametrize("faults", [NO_FAULTS, FAULTS], ids=["nothing fail
 @both
 @pytest.mark.parametrize("script", ["segment_node.cjs", "rudderstack_node.cjs"])
 async def test_an_sdk_for_node(tmp_path: Path, site: str, script: str, faults: Sequence[Fault | None]) -> None:
-    async with visited(tmp_path, site, faults, node(script)) as arrived:
-        assert_everything_arrived(arrived)
+    assert_everything_arrived(await visited(tmp_path, site, faults, node(script)))
 
 
 @both
@@ -247,8 +244,7 @@ async def test_an_sdk_for_node(tmp_path: Path, site: str, script: str, faults: S
     ids=lambda by: by.__name__,
 )
 async def test_an_sdk_for_python(tmp_path: Path, site: str, by: Any, faults: Sequence[Fault | None]) -> None:
-    async with visited(tmp_path, site, faults, python(by)) as arrived:
-        assert_everything_arrived(arrived)
+    assert_everything_arrived(await visited(tmp_path, site, faults, python(by)))
 
 
 ANALYTICS_JS = "@segment/analytics-next/dist/umd/index.js"
@@ -262,8 +258,7 @@ async def test_analytics_js(
     tmp_path: Path, site: str, page: Page, settings: Any, faults: Sequence[Fault | None]
 ) -> None:
     drive = in_page(page, site, ANALYTICS_JS, "segment_browser.js", settings)
-    async with visited(tmp_path, site, faults, drive) as arrived:
-        assert_everything_arrived(arrived)
+    assert_everything_arrived(await visited(tmp_path, site, faults, drive))
 
 
 @pytest.mark.browser
@@ -271,8 +266,7 @@ async def test_analytics_js_on_a_page_that_is_left(tmp_path: Path, site: str, pa
     """The batch is neither full nor its time over."""
     held = {"deliveryStrategy": {"strategy": "batching", "config": {"size": 100, "timeout": 600_000}}}
     drive = in_page(page, site, ANALYTICS_JS, "segment_browser.js", held, left=True)
-    async with visited(tmp_path, site, NO_FAULTS, drive) as arrived:
-        assert_everything_arrived(arrived)
+    assert_everything_arrived(await visited(tmp_path, site, NO_FAULTS, drive))
 
 
 RUDDERSTACK = "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js"
@@ -286,8 +280,7 @@ async def test_rudderstacks_sdk_for_browsers(
     tmp_path: Path, site: str, page: Page, settings: Any, faults: Sequence[Fault | None]
 ) -> None:
     drive = in_page(page, site, RUDDERSTACK, "rudderstack_browser.js", settings)
-    async with visited(tmp_path, site, faults, drive) as arrived:
-        assert_everything_arrived(arrived)
+    assert_everything_arrived(await visited(tmp_path, site, faults, drive))
 
 
 @pytest.mark.browser
@@ -297,5 +290,4 @@ async def test_rudderstacks_sdk_for_browsers_by_beacon_on_a_page_that_is_left(
     """Nothing fails here: a beacon is never told what became of it, so that its SDK cannot try again."""
     settings = {"useBeacon": True, "beaconQueueOptions": {"maxItems": 4, "flushQueueInterval": 600_000}}
     drive = in_page(page, site, RUDDERSTACK, "rudderstack_browser.js", settings, left=True)
-    async with visited(tmp_path, site, NO_FAULTS, drive) as arrived:
-        assert_everything_arrived(arrived)
+    assert_everything_arrived(await visited(tmp_path, site, NO_FAULTS, drive))
