@@ -43,4 +43,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 def covers(intervals: tuple[Interval, ...], at: int) -> Interval | None:
     """The interval that holds `at`, if one does."""
-    return next((span for span in intervals if span[0] <= at and (span[1] is None or at < span[1])), None)
+    for span in intervals:
+        if span[0] <= at and (span[1] is None or at < span[1]):
+            return span
+    return None

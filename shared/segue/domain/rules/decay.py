@@ -139,7 +139,7 @@ class Decaying:
         What was settled is looked at before its newest event only by a memory that came later: it is as it was then.
         """
         instant = max(instant, self.newest)
-        if self.bounds is not None:
+        if self.bounds is not None and not self._all_within(beside):
             low, high = self.bounds
             if self._against(low, instant) <= 0:
                 return low
@@ -155,6 +155,11 @@ class Decaying:
                 return number
             (below if side > 0 else above).append(number)
         return math.nextafter(max(below), math.inf) if below else math.nextafter(min(above), -math.inf)
+
+    def _all_within(self, beside: Sequence[Number]) -> bool:
+        """Whether its bounds make no difference to how it stands to these numbers: there are some, all inside."""
+        low, high = self.bounds or (-math.inf, math.inf)
+        return bool(beside) and all(low < number < high for number in beside)
 
     def crossings(self, number: Number) -> Iterable[int]:
         """The instants next to the one at which it passes a number, if it does."""

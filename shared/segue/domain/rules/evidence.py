@@ -52,9 +52,9 @@ class Window:
 
     def active(self, entry: Entry) -> tuple[int, int]:
         """The half-open interval of instants at which the entry is visible and in the window."""
-        occurred_at, visible_at = entry[0], entry[1]
-        ends = FOREVER if self.far is None else occurred_at + self.far
-        return max(occurred_at + self.near, visible_at), ends
+        begins, visible_at = entry[0] + self.near, entry[1]
+        ends = FOREVER if self.far is None else entry[0] + self.far
+        return begins if begins > visible_at else visible_at, ends
 
 
 @dataclass(frozen=True)
@@ -349,12 +349,13 @@ def as_seen(entries: Iterable[Entry], start: int, truth: Callable[[Seen], Spans]
     `truth(seen)` works it out over all time from the entries that `seen` lets through, each as from its own instant.
     It is asked once for each stretch in which no late entry becomes visible; most often there is one.
     """
-    return union(span for since, until, seen in stages(entries, start) for span in clipped(truth(seen), since, until))
+    found = [clipped(truth(seen), since, until) for since, until, seen in stages(entries, start)]
+    return found[0] if len(found) == 1 else union(span for spans in found for span in spans)
 
 
 def stages(entries: Iterable[Entry], start: int) -> Iterator[tuple[int, int, Seen]]:
     """The stretches from `start` on in which no late entry becomes visible, with what is seen in each."""
-    late = {entry[1] for entry in entries if entry[1] > start and entry[1] > entry[0]}
+    late = {entry[1] for entry in entries if start < entry[1] > entry[0]}
     for since, until in pairwise([start, *sorted(late), FOREVER]):
         yield since, until, seen_at(since)
 

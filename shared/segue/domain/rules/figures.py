@@ -214,10 +214,11 @@ def steps(
 ) -> list[Step]:
     """The figure from `start` on, with no further event: ascending, the first step at `start`."""
     running = figure(settled)
+    active = window.active
     events: int = settled[0] if settled else 0
     changes: list[tuple[int, bool, Entry]] = []
     for entry in entries:
-        begins, ends = window.active(entry)
+        begins, ends = active(entry)
         if begins >= ends or ends <= start:
             continue
         if begins <= start:

@@ -120,8 +120,8 @@ class Work:
     def evaluate(self, reason: Reason, message_id: str | None = None) -> None:
         """Announce what the evidence that was added changes at this instant, and forget what no answer needs."""
         known = self.known
-        freeze(known)
-        known.forget(known.touched)
+        if not freeze(known):
+            known.forget(known.touched)
         stale = self.stale.union(*(self.program.dependents[key] for key in known.touched))
         if known.reborn:
             stale |= self.program.segments.keys()

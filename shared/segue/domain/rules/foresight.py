@@ -25,8 +25,10 @@ def foreseen(known: Knowledge, names: set[str], horizon: int) -> Iterator[tuple[
             yield segment, spans
 
 
-def freeze(known: Knowledge) -> None:
+def freeze(known: Knowledge) -> bool:
     """Move the instant before which nothing can change any more, once as much as `lateness` has gathered.
+
+    Whether it moved, and what no answer needs is forgotten.
 
     A message may be processed `lateness` after a newer one, and what it tells may have happened `lateness` before.
     """
@@ -34,8 +36,10 @@ def freeze(known: Knowledge) -> None:
     edge = known.instant - 2 * lateness
     if known.frozen is None:
         known.frozen = edge
-    if edge - known.frozen > lateness:
+    moves = edge - known.frozen > lateness
+    if moves:
         freeze_at(known, edge)
+    return moves
 
 
 def freeze_at(known: Knowledge, edge: int) -> None:

@@ -15,8 +15,11 @@ Spans: TypeAlias = list[Span]
 
 def union(spans: Iterable[Span]) -> Spans:
     """The instants that lie in some interval; the input may overlap and come in any order, empty ones are dropped."""
+    some = [span for span in spans if span[0] < span[1]]
+    if len(some) < 2:
+        return some
     joined: Spans = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
+    for start, end in sorted(some):
         if joined and start <= joined[-1][1]:
             if end > joined[-1][1]:
                 joined[-1] = (joined[-1][0], end)

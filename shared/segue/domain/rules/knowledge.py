@@ -105,14 +105,15 @@ class Knowledge:
 
     def _writable(self, key: str) -> list[Entry]:
         stream = self.streams.get(key, ())
-        if not isinstance(stream, list):
-            stream = self.streams[key] = list(stream)
+        if type(stream) is not list:
+            stream = self.streams[key] = [*stream]
         self.touched.add(key)
         return stream
 
     def forget_old(self) -> None:
-        """The same for what time alone lets go of, and for what the program no longer measures."""
-        self.forget([key for key, entries in self.streams.items() if not entries or self._is_old(key, entries[0][0])])
+        """The same for what was touched, what time alone lets go of, and what the program no longer measures."""
+        old = [key for key, entries in self.streams.items() if not entries or self._is_old(key, entries[0][0])]
+        self.forget(self.touched.union(old))
 
     def _is_old(self, key: str, oldest: int) -> bool:
         evidence = self.program.evidence.get(key)

@@ -6,6 +6,7 @@ together, or `[occurred_at, received_at, message_id, value]`, of which the first
 """
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from segue.domain.rules.evidence import MOST_ENTRIES, Entry, Evidence
@@ -76,16 +77,27 @@ def kept(evidence: Evidence, entries: Sequence[Entry], start: int) -> tuple[list
     No message to come happened `far` before `start` or earlier. Nothing is settled for good.
     """
     gap, far = evidence.most or 0, evidence.far or 0
-    visible = [entry for entry in entries if entry[1] <= start]
-    sessions = {session.first: session for session in runs(visible, gap)}
-    stretches: list[Entry] = [(one.last, one.last, None, (one.last - one.first, one.told)) for one in sessions.values()]
+    stretches: list[Entry] = []
+    for entry in sorted([entry for entry in entries if entry[1] <= start], key=_first):
+        occurred_at, visible_at, _, (length, _) = entry
+        if stretches and occurred_at - length - stretches[-1][0] < gap:
+            stretches[-1] = _joined(stretches[-1], entry)
+        else:
+            stretches.append(entry if visible_at == occurred_at else (occurred_at, occurred_at, None, entry[3]))
     old = [entry for entry in stretches if entry[0] <= start - far]
     recent = [entry for entry in entries if entry[1] > start]
-    return sorted([*old[-BEFORE:], *stretches[len(old) :], *recent], key=lambda entry: entry[0]), []
+    return sorted([*old[-BEFORE:], *stretches[len(old) :], *recent], key=itemgetter(0)), []
 
 
 def _first(entry: Entry) -> tuple[int, int]:
     return entry[0] - entry[3][0], entry[0]
+
+
+def _joined(ours: Entry, theirs: Entry) -> Entry:
+    """Two stretches of one session as one; ours begins first."""
+    (length, told), (_, tells) = ours[3], theirs[3]
+    last = max(ours[0], theirs[0])
+    return last, last, None, (last - ours[0] + length, _both(told, tells))
 
 
 def _both(ours: Any, theirs: Any) -> Any:

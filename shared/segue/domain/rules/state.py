@@ -178,12 +178,8 @@ def _flat(entries: tuple[Entry, ...], instant: int) -> list[Any]:
 
 
 def _entries(flat: list[Any], instant: int) -> tuple[Entry, ...]:
-    return tuple(
-        (
-            instant - flat[i],
-            instant - flat[i] + flat[i + 1],
-            flat[i + 2],
-            tuple(flat[i + 3]) if type(flat[i + 3]) is list else flat[i + 3],
-        )
-        for i in range(0, len(flat), 4)
-    )
+    parts = iter(flat)
+    return tuple([
+        (instant - age, instant - age + delay, group, tuple(payload) if type(payload) is list else payload)
+        for age, delay, group, payload in zip(parts, parts, parts, parts, strict=True)
+    ])  # fmt: skip

@@ -124,14 +124,13 @@ def _figure(
 
 
 def _side_by_side(left: list[Step], right: list[Step]) -> list[Step]:
+    """Both figures, which begin together, at every instant at which one of them changes."""
+    lefts, rights = ({instant: value for instant, value, _ in side} for side in (left, right))
     found: list[Step] = []
-    i = j = 0
-    for instant in sorted({step[0] for step in left} | {step[0] for step in right}):
-        while i + 1 < len(left) and left[i + 1][0] <= instant:
-            i += 1
-        while j + 1 < len(right) and right[j + 1][0] <= instant:
-            j += 1
-        found.append((instant, (left[i][1], right[j][1]), 0))
+    one = other = None
+    for instant in sorted(lefts.keys() | rights.keys()):
+        one, other = lefts.get(instant, one), rights.get(instant, other)
+        found.append((instant, (one, other), 0))
     return found
 
 
