@@ -4,16 +4,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
 from emulator.host import settings_of
+from functions.evaluate.past import history
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.system import SystemClock
 from segue.catalogs import compiled
 from segue.domain import rules
 from segue.domain.errors import NotFound
 from segue.domain.event import Event
-from segue.domain.message import EventsReceived
 from segue.domain.profile import ProfileRef, profile_key
 
 
@@ -29,19 +27,15 @@ async def explained(data: Path, profile: ProfileRef, segment: str, at: int | Non
     try:
         published = await opened.catalog.current()
         key = profile_key(settings_of(data, os.environ).profile_secret, profile)
-        messages = [message async for message in opened.archive.received(key)]
+        deliveries = await history(opened.store, opened.archive, key)
     finally:
         await opened.close()
     if published is None:
         raise NotFound(f"{data}: expected a catalogue, but none was ever published")
     at = clock.now() if at is None else at
     program = compiled(published).program
-    events = _once(event for message in messages for event in _events(message.data) if event.received_at <= at)
+    events = _once(event for _, together in deliveries for event in together if event.received_at <= at)
     return rules.explain(program, rules.fold(program, rules.empty(), events), segment, at, events)
-
-
-def _events(data: bytes) -> tuple[Event, ...]:
-    return msgspec.json.decode(data, type=EventsReceived).events
 
 
 def _once(events: Iterable[Event]) -> list[Event]:

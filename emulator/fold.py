@@ -26,12 +26,14 @@ EVERYTHING = Consent()
 def histories(
     calls: Iterable[Call], now: int, max_age: int, refused: Counter[str], consent: Consent = EVERYTHING
 ) -> Histories:
-    """Each profile's events, in the order of the log; why calls were refused is counted.
+    """Each profile's events, in the order of the log; why calls were refused is counted. An anonymous visitor who turns
+    out to be a user later in the log is that user from the beginning.
 
     A call with `receivedAt` was received then, from a client with a clock of its own; any other when it happened, as an
     import does. User ids are believed. `now`: nothing happened later. What `consent` withholds is left out.
     """
     found: defaultdict[ProfileRef, list[Event]] = defaultdict(list)
+    users: dict[ProfileRef, ProfileRef] = {}
     for call in calls:
         received_at = event_instant(call.get("receivedAt"))
         reception = tracking.Reception(
@@ -48,7 +50,17 @@ def histories(
         else:
             kept, _ = consented([reading], consent, gpc=False)
             found[reading.profile] += (each.event for each in kept)
-    return found
+            users.update((each.link, each.profile) for each in kept if each.link and each.link not in users)
+    return _joined(found, users)
+
+
+def _joined(found: Histories, users: Mapping[ProfileRef, ProfileRef]) -> Histories:
+    if not users:
+        return found
+    joined: defaultdict[ProfileRef, list[Event]] = defaultdict(list)
+    for profile, events in found.items():
+        joined[users.get(profile, profile)] += events
+    return joined
 
 
 class Folded(msgspec.Struct, frozen=True):

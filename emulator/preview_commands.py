@@ -113,12 +113,14 @@ async def _over(
 ) -> AsyncIterator[tuple["Batch", int]]:
     """The events of a data folder, or of a log, and the instant at which they end: now, or the log's newest."""
     from segue.adapters.embedded.batch import Batch  # takes its time: only these commands need it
+    from segue.adapters.embedded.linked import join_linked
     from segue.adapters.embedded.parquet import connected, failing
 
     if data is not None:
         archive = ArchiveFile.open(data)
         try:
-            async with archive.scanned(EVENTS) as connection:
+            async with archive.scanned(EVENTS, MEMBERSHIPS) as connection:
+                join_linked(connection)
                 yield Batch(connection), now
         finally:
             await archive.close()

@@ -6,7 +6,7 @@ from functions.evaluate.past import PastNeeded
 from functions.evaluate.work import Oversized, Work
 from segue.catalogs import Compiled, is_behind
 from segue.domain import rules
-from segue.domain.document import Prepared, StateDocument, encode
+from segue.domain.document import Prepared, Redirect, StateDocument, encode
 from segue.domain.errors import Unavailable
 from segue.domain.membership import Transition
 from segue.domain.message import MembershipChanged
@@ -59,8 +59,7 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
 def announced(key: str, document: StateDocument, state: rules.State, compiled: Compiled) -> Folded:
     """The document with this state in the next revision, its outbox holding what the state led to and a snapshot."""
     after = rules.drained(state)
-    into = document.redirect.key if document.redirect else None
-    entry = snapshot(key, document.profile, after, state.pending, compiled, into)
+    entry = snapshot(key, document.profile, after, state.pending, compiled, document.redirect)
     return _written(msgspec.structs.replace(document, catalog=compiled.version, outbox=(entry,)), after)
 
 
@@ -151,10 +150,10 @@ def snapshot(
     state: rules.State,
     transitions: tuple[Transition, ...],
     compiled: Compiled,
-    into: str | None = None,
+    redirect: Redirect | None = None,
 ) -> MembershipChanged:
     """What is told of a state: its memberships from its instant on, and the transitions that led to them; of one that
-    goes on `into` another profile, that too."""
+    is part of another profile, that too."""
     timeline = rules.timeline(compiled.program, state, state.instant)
     return MembershipChanged(
         key=key,
@@ -166,5 +165,6 @@ def snapshot(
         memberships=dict(timeline.memberships),
         transitions=transitions,
         approximate=tuple(sorted(timeline.approximate)),
-        into=into,
+        into=redirect.key if redirect else None,
+        into_since=redirect.at if redirect else None,
     )

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from segue.domain import links, rules
+from segue.domain import document, links, rules
 from segue.domain.document import Redirect, StateDocument
 from segue.domain.message import EventsReceived
-from segue.ports import Archive, Message
+from segue.ports import Archive, Message, Store
 
 
 class PastNeeded(Exception):
@@ -27,18 +27,19 @@ class Past(msgspec.Struct, frozen=True):
         """
         if not self.keys.issuperset(keys_of(key, before)):
             raise PastNeeded
-        own = self._received(key)
+        own = self.received(key)
         if before.redirect:
             return _deliveries(each for each in own if not links.follows(each[1], before.redirect))
         joined = (
             each
             for link in before.linked
-            for each in self._received(link.key)
+            for each in self.received(link.key)
             if links.follows(each[1], Redirect(key, before.profile, link.at))
         )
         return _deliveries([*own, *joined])
 
-    def _received(self, key: str) -> Iterator[tuple[str, EventsReceived]]:
+    def received(self, key: str) -> Iterator[tuple[str, EventsReceived]]:
+        """The messages of one key, with their ids."""
         for each in self.messages.get(key, ()):
             yield each.id, msgspec.json.decode(each.data, type=EventsReceived)
 
@@ -51,6 +52,16 @@ def keys_of(key: str, before: StateDocument) -> Sequence[str]:
 async def past(archive: Archive, keys: Sequence[str]) -> Past:
     """What is archived under these keys."""
     return Past(frozenset(keys), await archive.histories(keys))
+
+
+async def history(store: Store, archive: Archive, key: str) -> tuple[rules.Delivery, ...]:
+    """All that was archived of a visitor; of an anonymous one who is linked, all of the user that they are."""
+    stored = await store.get(document.state_path(key))
+    before = document.decode_state(stored.data) if stored else None
+    if before and before.redirect:
+        return await history(store, archive, before.redirect.key)
+    found = await past(archive, keys_of(key, before) if before else [key])
+    return found.of(key, before) if before else _deliveries(found.received(key))
 
 
 def _deliveries(messages: Iterable[tuple[str, EventsReceived]]) -> tuple[rules.Delivery, ...]:

@@ -67,14 +67,13 @@ def rebuilt(
     transitions = _differences(old, state, compiled)
     state = msgspec.structs.replace(state, seq=old.seq + len(transitions), pending=(), changed=False)
     state = rules.drained(state)
-    into = before.redirect.key if before.redirect else None
     after = msgspec.structs.replace(
         before,
         state=rules.encode(state),
         catalog=compiled.version,
         rev=before.rev + 1,
         prepared=None,
-        outbox=(snapshot(key, before.profile, state, transitions, compiled, into),),
+        outbox=(snapshot(key, before.profile, state, transitions, compiled, before.redirect),),
     )
     return Folded(after, document.encode(after), state.due), transitions
 

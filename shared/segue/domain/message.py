@@ -141,7 +141,8 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
 
     `seq` orders the snapshots of a profile and is above that of every transition in it. `catalog` is the catalogue
     version that computed it, `at` the evaluation's instant; the snapshot is exact from `at` up to `known_until`.
-    `into` is the profile that an anonymous one goes on in from `at` on: its newest snapshots tell who is linked.
+    `into` is the profile that an anonymous one is part of, with all that was received up to `into_since`: the newest
+    snapshot of each tells who is linked.
     """
 
     key: Key
@@ -154,6 +155,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     transitions: tuple[Transition, ...]
     approximate: tuple[str, ...] = ()
     into: Key | None = None
+    into_since: int | None = None
 
 
 class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):

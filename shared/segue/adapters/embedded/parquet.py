@@ -120,7 +120,7 @@ def _read_json(lines: Path) -> str:
 
 
 def _read_parquet(files: Sequence[Path]) -> str:
-    return f"read_parquet([{', '.join(map(_text, files))}], hive_partitioning = false)"
+    return f"read_parquet([{', '.join(map(_text, files))}], hive_partitioning = false, union_by_name = true)"
 
 
 def _text(value: object) -> str:

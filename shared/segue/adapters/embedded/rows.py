@@ -30,12 +30,15 @@ COLUMNS = {
     "received_at": "BIGINT",
     "anonymous_id": "VARCHAR",
     "user_id": "VARCHAR",
+    "proven": "BOOLEAN",
     "properties": "JSON",
     "traits": "JSON",
     "context": "JSON",
     "seq": "BIGINT",
     "evaluated_at": "BIGINT",
     "intervals": 'STRUCT(segment VARCHAR, since BIGINT, "until" BIGINT)[]',
+    "linked_to": "VARCHAR",
+    "linked_since": "BIGINT",
 }
 """Their names and DuckDB's types; `data` in Base64."""
 
@@ -65,12 +68,15 @@ class Row(msgspec.Struct, omit_defaults=True):
     received_at: int | None = None
     anonymous_id: str | None = None
     user_id: str | None = None
+    proven: bool | None = None
     properties: dict[str, Any] | None = None
     traits: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
     seq: int | None = None
     evaluated_at: int | None = None
     intervals: list[Span] | None = None
+    linked_to: str | None = None
+    linked_since: int | None = None
 
 
 class Numbered(msgspec.Struct, frozen=True):
@@ -103,6 +109,8 @@ def rows(numbered: Numbered) -> Iterator[Row]:
             seq=changed.seq,
             evaluated_at=changed.at,
             intervals=list(_spans(changed.memberships)),
+            linked_to=changed.into,
+            linked_since=changed.into_since,
         )
     else:
         yield row
@@ -128,6 +136,7 @@ def _of_events(first: Row, received: EventsReceived) -> Iterator[Row]:
             received_at=event.received_at,
             anonymous_id=event.anonymous_id,
             user_id=event.user_id,
+            proven=received.proven,
             properties=event.properties or None,
             traits=event.traits or None,
             context=event.context or None,
