@@ -3,14 +3,14 @@
 import sys
 
 from tests.simulation.deployment import CORRECT
-from tests.simulation.planted import BUGS
+from tests.simulation.planted import BUGS, RARE_BUGS
 from tests.simulation.simulation import Simulation
 from tests.simulation.world import Violation
 
 
 def main(seed: int, bug: str | None = None) -> int:
     """Print the history; the status says whether something was wrong, and the last line what."""
-    variant = next(variant for variant in BUGS if bug in variant.name) if bug else CORRECT
+    variant = next(variant for variant in (*BUGS, *RARE_BUGS) if bug in variant.name) if bug else CORRECT
     simulation = Simulation(seed, variant)
     try:
         simulation.run()

@@ -274,12 +274,6 @@ BUGS: Sequence[Variant] = (
     Variant("folds only into what answers while the past is filled in", evaluator=FoldsOnlyIntoWhatAnswers),
     Variant("takes the archive for complete", evaluator=TakesTheArchiveForComplete),
     Variant("merges twice", evaluator=MergesTwice),
-    Variant("follows no redirect", evaluator=FollowsNoRedirect),
-    Variant("follows redirects without a proof", evaluator=FollowsRedirectsWithoutAProof),
-    Variant("keeps only the ids of the user", evaluator=KeepsOnlyTheIdsOfTheUser),
-    Variant("links without a precondition", evaluator=LinksWithoutAPrecondition),
-    Variant("links one document after the other", evaluator=LinksOneAfterTheOther),
-    Variant("links again what was withdrawn", evaluator=LinksAgainWhatWasWithdrawn),
     Variant("parts without the past of the visitor", evaluator=PartsWithoutThePastOfTheVisitor),
     Variant("writes every snapshot, old ones too", updater=WritesEverySnapshot),
     Variant("ticks ahead of time", ticker=TicksAheadOfTime),
@@ -287,3 +281,13 @@ BUGS: Sequence[Variant] = (
     Variant("names each attempt anew", deliverer=NamesEachAttempt),
     Variant("delivers only what is newest", deliverer=DeliversOnlyWhatIsNew),
 )
+
+RARE_BUGS: Sequence[Variant] = (
+    Variant("follows no redirect", evaluator=FollowsNoRedirect),
+    Variant("follows redirects without a proof", evaluator=FollowsRedirectsWithoutAProof),
+    Variant("keeps only the ids of the user", evaluator=KeepsOnlyTheIdsOfTheUser),
+    Variant("links without a precondition", evaluator=LinksWithoutAPrecondition),
+    Variant("links one document after the other", evaluator=LinksOneAfterTheOther),
+    Variant("links again what was withdrawn", evaluator=LinksAgainWhatWasWithdrawn),
+)
+"""Those that take seconds to be seen."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.project.files import ROOT
 from tests.simulation.deployment import Variant
-from tests.simulation.planted import BUGS, NO_BUG
+from tests.simulation.planted import BUGS, NO_BUG, RARE_BUGS
 from tests.simulation.simulation import Simulation, first_violation
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "200"))
@@ -45,7 +45,9 @@ def test_nothing_is_wrong_whatever_happens(block: int) -> None:
     assert first_violation(Variant(), range(block, SEEDS, BLOCKS)) is None
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+@pytest.mark.parametrize(
+    "bug", [*BUGS, *(pytest.param(bug, marks=pytest.mark.slow) for bug in RARE_BUGS)], ids=lambda bug: bug.name
+)
 def test_a_planted_bug_is_seen(bug: Variant) -> None:
     assert first_violation(bug, SEEDS_FOR_A_BUG)
 
