@@ -154,7 +154,10 @@ def computed_scenes(draw: st.DrawFn) -> Scene:
 # Sessions
 
 GAPS: Final = (3, 2, 4, 5, 1, 6, HOUR, 2 * HOUR)
-PLACES: Final = ("campaign.source", "campaign", "entry_page", "referrer", "device.type", "country", "locale")
+PLACES: Final = (
+    *("campaign.source", "campaign", "entry_page", "referrer", "referral.type", "device.type", "browser.name"),
+    *("country", "locale"),
+)
 SAYINGS: Final[Sequence[dict[str, Any]]] = (
     {},
     {"campaign": {"source": "x"}},
@@ -163,6 +166,8 @@ SAYINGS: Final[Sequence[dict[str, Any]]] = (
     {"page": {"path": "y", "referrer": "x"}, "device": {"type": "x"}},
     {"location": {"country": "x"}, "campaign": {}},
     {"location": {"country": "y"}, "device": None},
+    {"referrer": {"type": "x", "domain": "y"}, "browser": {"name": "y"}},
+    {"referrer": {"type": "y"}, "browser": "x"},
 )
 
 
