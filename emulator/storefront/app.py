@@ -266,10 +266,7 @@ class Shop:
             "reminder": decided[REMINDER].content if visitor.cart.lines else None,
             "back": request.url.path if request.method == "GET" and status == 200 else "/",
         }
-        answer = _templates.TemplateResponse(request, template, _EVERYWHERE | content | shown, status)
-        if NOTE in request.cookies:
-            answer.delete_cookie(NOTE, httponly=True, samesite="lax")
-        return answer
+        return _templates.TemplateResponse(request, template, _EVERYWHERE | content | shown, status)
 
     async def _known(self, visitor: Visitor, after: str | None = None) -> Known | None:
         """What Segue knows; None if it does not answer."""
@@ -331,11 +328,11 @@ def _to(path: str, note: Note | None = None, cart: Cart | None = None) -> Respon
     """On to a page, with what it should say, and the cart as it is now."""
     answer = RedirectResponse(path, 303)
     if note is not None:
-        _keep(answer, NOTE, notes.written(note), NOTE_KEPT_S)
+        _keep(answer, NOTE, notes.written(note), NOTE_KEPT_S, httponly=False)
     if cart is not None:
         _keep(answer, CART, carts.written(cart), DAY_S * 7)
     return answer
 
 
-def _keep(answer: Response, name: str, value: str, seconds: int) -> None:
-    answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax")
+def _keep(answer: Response, name: str, value: str, seconds: int, *, httponly: bool = True) -> None:
+    answer.set_cookie(name, value, max_age=seconds, httponly=httponly, samesite="lax")

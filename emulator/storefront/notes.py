@@ -1,6 +1,7 @@
 """What an action leaves for the next page: a sentence for the visitor, and what the page tells Segue of it.
 
-It travels in a cookie that lives for one page. A visitor can change it, and then tells untruths about itself alone.
+It travels in a cookie that the page's script takes away once it has told: who leaves a page before that loses nothing.
+A visitor can change it, and then tells untruths about itself alone.
 """
 
 import base64

@@ -72,9 +72,15 @@ async def keep(page: Page, name: str) -> None:
     await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
+async def arrive(page: Page, heading: str) -> None:
+    """Wait for a page, and stay until its scripts have run and told of it."""
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+    await page.wait_for_load_state("load")
+
+
 async def add(page: Page) -> None:
     await page.get_by_role("button", name="Add to cart").click()
-    await expect(page.get_by_role("heading", name="Your cart")).to_be_visible()
+    await arrive(page, "Your cart")
 
 
 async def home(page: Page) -> None:
@@ -119,7 +125,7 @@ async def test_four_products_of_a_category_and_an_add_are_a_discount(page: Page,
     for name in ("Lund wide", "Pico cropped", "Arno pleated", "Fell cord"):
         await page.get_by_role("banner").get_by_role("link", name="Trousers").click()
         await page.get_by_role("main").get_by_role("link", name=name).click()
-        await expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+        await arrive(page, name)
     await add(page)
     await expect(segment(page, "category-browser")).to_be_visible()
     await home(page)
@@ -189,12 +195,41 @@ async def expect_forgotten(page: Page) -> None:
         await page.wait_for_timeout(50)
 
 
-async def test_a_subscriber_goes_on_as_the_same_visitor(page: Page, shop: str) -> None:
+async def test_a_whole_visit_makes_a_buyer_who_is_the_same_visitor_after_subscribing(
+    page: Page, visitor: BrowserContext, shop: str, segue: Client
+) -> None:
     await enter(page, shop)
+    await page.get_by_role("searchbox").fill("linen")
+    await page.get_by_role("searchbox").press("Enter")
+    await page.get_by_role("main").get_by_role("link", name="Nori linen trousers").click()
+    await add(page)
+    await page.get_by_role("button", name="Remove Nori linen trousers").click()
+    await expect(page.get_by_text("There is nothing in it yet.")).to_be_visible()
+    await page.goto(f"{shop}/products/nori-linen")
+    await add(page)
+    await page.get_by_label("Coupon").fill("nothing")
+    await page.get_by_role("button", name="Apply").click()
+    await expect(page.get_by_text("There is no coupon NOTHING.")).to_be_visible()
+    await page.get_by_label("Coupon").fill("SUMMER10")
+    await page.get_by_role("button", name="Apply").click()
+    await page.get_by_role("button", name="Take it off").click()
+    await expect(page.get_by_text("SUMMER10 is taken off again.")).to_be_visible()
+    await page.get_by_role("link", name="To the checkout").click()
+    for field in ("Name", "Street and number", "Postcode and city"):
+        await page.get_by_label(field).fill("Somewhere")
+    await page.get_by_role("button", name="Place the order").click()
+    await expect(segment(page, "completed-buyer")).to_be_visible()
+    async with page.expect_download():
+        await page.get_by_role("link", name="Summer lookbook").click()
     await page.get_by_label("Your e-mail address").fill("ann@example.com")
     await page.get_by_role("button", name="Subscribe").click()
     await expect(page.get_by_text("The next letter from the studio is yours.")).to_be_visible()
-    await expect(segment(page, "new-visitor")).to_be_attached()
+    await expect(segment(page, "completed-buyer")).to_be_visible()
+    await segue.settle()
+
+    customer = next(each["value"] for each in await visitor.cookies() if each["name"] == "customer")
+    held = [segment["id"] for segment in (await segue.segments(ProfileRef("user_id", customer)))["segments"]]
+    assert {"completed-buyer", "new-visitor"} <= set(held)
 
 
 async def test_the_shop_is_used_by_the_keyboard_alone(page: Page, shop: str) -> None:

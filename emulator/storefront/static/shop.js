@@ -73,9 +73,13 @@
     document.cookie = `last_message=${id};path=/;samesite=lax;max-age=${seconds}`;
   };
 
+  /** What the last action left for this page is told: it is not for the next one. */
+  const forgetNote = () => (document.cookie = "note=;path=/;max-age=0");
+
   const begin = () => {
     const viewed = window.segue.page(document.body.dataset.page);
     const id = JSON.parse(document.body.dataset.tells).map(tell).at(-1) ?? viewed;
+    forgetNote();
     remember(id);
     refresh(id);
   };
@@ -100,6 +104,6 @@
   if (window.segue?.loaded) begin();
   else {
     tracker.addEventListener("load", begin);
-    tracker.addEventListener("error", () => refresh());
+    tracker.addEventListener("error", forgetNote);
   }
 })();
