@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from emulator.command import main
-from emulator.explained import explained
+from emulator.explained import explained, traits_of
 from emulator.fold import histories
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.adapters.embedded.linked import join_linked
@@ -39,7 +39,10 @@ async def test_all_that_both_did_is_explained_and_previewed_as_the_users(tmp_pat
     async with client(tmp_path, clock) as segue:
         await segue.call(call("Order Completed", "first"))
         await segue.call({"type": "track", "event": "Order Completed", "userId": "ruth", "messageId": "second"})
-        await segue.call({"type": "identify", "anonymousId": "anna", "userId": "ruth"})
+        await segue.call({"type": "identify", "anonymousId": "anna", "traits": {"city": "Paris", "plan": "free"}})
+        clock.advance(1)
+        said = {"type": "identify", "anonymousId": "anna", "userId": "ruth", "traits": {"plan": "paid"}}
+        await segue.call({**said, "messageId": "login"})
         await segue.settle()
         told = await segue.sizes()
     for profile in (ANNA, RUTH):
@@ -48,6 +51,9 @@ async def test_all_that_both_did_is_explained_and_previewed_as_the_users(tmp_pat
     sizes = {each["id"]: each["members"] for each in told["segments"]}
     assert sizes["frequent-buyer"] == 1
     asked = ["members", "frequent-buyer", "--data", str(tmp_path), "--version", "1", "--at", str(NOON + HOUR)]
+    shown = await traits_of(tmp_path, ANNA)
+    assert {name: each.value for name, each in shown.items()} == {"city": "Paris", "plan": "paid"}
+    assert (shown["plan"].source, shown["plan"].message_id) == ("shop", "login")
     members = await asyncio.to_thread(CliRunner().invoke, main, asked)
     (line,) = [json.loads(line) for line in members.stdout.splitlines()]
     assert line["profile"] == "user_id:ruth"
