@@ -22,7 +22,7 @@ from segue.domain.rules.generated import Flip
 from tests.bench.measurement import percentile
 from tests.bench.rule_sets import RULE_SETS
 
-END_OF_TIME = 1 << 50
+END_OF_TIME = 1 << 47
 
 
 def run_at_once(program: rules.Program, log: Path) -> tuple[int, dict[str, Sequence[Flip]]]:

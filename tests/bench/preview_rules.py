@@ -21,7 +21,7 @@ from segue.domain.batch import InSql
 from segue.domain.message import EVENTS
 
 RULES = Path(__file__).with_name("five_rules.yaml")
-END_OF_TIME = 1 << 50
+END_OF_TIME = 1 << 47
 
 RULED = ("r1", "r2", "r3", "r4")
 """The rules that SQL says. A score's sum is of doubles, and SQL adds them in another order."""

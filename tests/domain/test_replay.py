@@ -264,6 +264,29 @@ def test_a_score_that_comes_to_its_level_in_a_whole_number_of_milliseconds_is_no
     check(halved, told(("A", 0), ("A", 0), ("C", at), ("A", at), ("B", at + 5)))
 
 
+def test_a_lapse_that_floating_point_cannot_tell_is_told_from_the_events_that_earn() -> None:
+    """Four points at 0, which are two after seven days exactly; a copy and what comes too late earn nothing."""
+    event = Event(message_id="0", name="C", occurred_at=START, received_at=START, properties={"n": 1})
+    copy = replace(event, occurred_at=START + 1, received_at=START + 1)
+    late = replace(event, message_id="1", occurred_at=START - 31 * DAY, received_at=START + 2)
+    history = [
+        event,
+        copy,
+        late,
+        replace(event, message_id="2", occurred_at=START + 8 * DAY, received_at=START + 8 * DAY),
+    ]
+    catalog: Catalog = {"it": {"name": "It", "when": {"score": "slowly", "is": {"ge": 2}}}}
+    flips, _ = Replay(rules.compile(catalog, scores=SCORES)).transitions(history, END)
+    assert flips[:2] == [(START, "it", True), (START + 7 * DAY + 1, "it", False)]
+    check(catalog, history)
+
+
+def test_points_count_to_six_decimals() -> None:
+    scores = {"fine": {"half_life": "7d", "events": [{"did": "A", "points": 0.1234564}]}}
+    catalog: Catalog = {"it": {"name": "It", "when": {"score": "fine", "is": {"ge": 0.1234562}}}}
+    assert Replay(rules.compile(catalog, scores=scores)).transitions(told(("A", 0)), END)[0] == []
+
+
 def test_values_are_told_apart_as_the_engine_tells_them() -> None:
     two = {"aggregate": {"of": "A", "distinct": "k", "is": {"ge": 2}}}
     for values, different in [

@@ -21,14 +21,13 @@ from segue.domain.rules.stretches import (
     EQUAL,
     NEVER,
     TRAITS,
+    Fading,
     Stretch,
     Unfit,
     Unsaid,
     Writer,
-    fading,
     fewer,
     key_of,
-    lapse,
     written,
 )
 
@@ -43,7 +42,7 @@ class Run(Protocol):
     instant is in it twice. Raises `Unfit`, whatever `flips` then holds.
     """
 
-    def __call__(self, events: Iterable[Event], end: int, flips: list[Flip]) -> Counts: ...
+    def __call__(self, events: Sequence[Event], end: int, flips: list[Flip]) -> Counts: ...
 
 
 def generate(program: Program, names: Iterable[str]) -> Run:
@@ -53,7 +52,7 @@ def generate(program: Program, names: Iterable[str]) -> Run:
     source = "\n".join(_function(writer, stretches, program.max_age))
     bound = {
         "FOREVER": FOREVER, "NEVER": NEVER, "MISSING": MISSING, "Unfit": Unfit, "Counts": Counts, "deque": deque,
-        "fewer": fewer, "key_of": key_of, "text": text, "value_at": value_at, "fading": fading, **writer.bound,
+        "fewer": fewer, "key_of": key_of, "text": text, "value_at": value_at, **writer.bound,
     }  # fmt: skip
     exec(compile(source, "<generated>", "exec"), bound)  # noqa: S102  # every name in it was chosen here or quoted
     run: Run = bound["run"]
@@ -75,7 +74,8 @@ def sayable(program: Program) -> list[str]:
 
 def _writer(program: Program) -> Writer:
     plain = [segment for segment in program.order if segment.memory is None and segment.consented is None]
-    return Writer({one.id: one.condition for one in plain}, program.score_definitions, program.computed.keys())
+    conditions = {one.id: one.condition for one in plain}
+    return Writer(conditions, program.score_definitions, program.max_age, program.computed.keys())
 
 
 class Part(NamedTuple):
@@ -268,9 +268,10 @@ def _levels(writer: Writer, score: str, stretches: Mapping[str, Stretch]) -> Par
     above = writer.variable(f"above{score}", repr(levels_above(found)))
     lines = [
         f"if faded{score} < {below} or score{score} >= {above}:",
-        f"    {passed}, {below}, {above} = {levels}.moved(flips, {passed}, faded{score}, score{score}, now)",
+        f"    {passed}, {below}, {above} = {levels}.moved(events, flips, {passed}, faded{score}, score{score}, now)",
     ]
-    return Part(_after(stretches), lines, [], [f"{levels}.ended(flips, {passed}, score{score}, scored{score}, end)"])
+    ended = f"{levels}.ended(events, flips, {passed}, score{score}, scored{score}, end)"
+    return Part(_after(stretches), lines, [], [ended])
 
 
 def levels_above(levels: Sequence[tuple[float, str]]) -> float:
@@ -294,49 +295,49 @@ class Rungs:
         far, names = self._far, self._names
         inside = bisect_right(far, when - base)
         lapsed = bisect_left(far, now - base, inside)
-        for k in range(inside, lapsed):
-            flips.append((base + far[k], names[k], False))
+        flips += [(base + far[k], names[k], False) for k in range(inside, lapsed)]
         held = max(inside, bisect_left(far, now - base))
         true = bisect_right(far, now - to)
-        for k in range(true, held):
-            flips.append((now, names[k], True))
-        for k in range(held, true):
-            flips.append((now, names[k], False))
+        flips += [(now, name, True) for name in names[true:held]]
+        flips += [(now, name, False) for name in names[held:true]]
 
     def ended(self, flips: list[Flip], base: int, when: int, end: int) -> None:
         """Time comes to the end."""
-        far = self._far
-        for k in range(bisect_right(far, when - base), bisect_right(far, end - base)):
-            flips.append((base + far[k], self._names[k], False))
+        far, names = self._far, self._names
+        still = range(bisect_right(far, when - base), bisect_right(far, end - base))
+        flips += [(base + far[k], names[k], False) for k in still]
 
 
 class Levels:
     """Segments that are true as long as one fading score is not below the level of each of them."""
 
-    def __init__(self, levels: Sequence[tuple[float, str]], half_life: int) -> None:
+    def __init__(self, levels: Sequence[tuple[float, str]], fading: Fading) -> None:
         self._levels = [level for level, _ in sorted(levels)]
         self._names = [name for _, name in sorted(levels)]
-        self._half_life = half_life
+        self._fading = fading
 
-    def moved(self, flips: list[Flip], passed: int, faded: float, value: float, now: int) -> tuple[int, float, float]:
+    def moved(
+        self, events: Sequence[Event], flips: list[Flip], passed: int, faded: float, value: float, now: int
+    ) -> tuple[int, float, float]:
         """`passed` levels were reached; the score has faded to this and then risen to that value.
 
         The number that are reached now, and between what bounds a score reaches just as many.
         """
         levels, names = self._levels, self._names
         left = min(passed, bisect_right(levels, faded * (1 + EQUAL)))
-        for k in range(left, passed):
-            flips.append((lapse(faded, levels[k], self._half_life, now), names[k], False))
         reached = bisect_right(levels, value * (1 + EQUAL))
-        for k in range(left, reached):
-            flips.append((now, names[k], True))
+        if left < passed:
+            lapses = self._fading.lapses(faded, levels[left:passed], now, events, now)
+            at_once = min(lapses.count(now), max(0, reached - left))
+            left += at_once  # what is left and entered at once never was left
+            flips += [(at, name, False) for at, name in zip(lapses[at_once:], names[left:passed], strict=True)]
+        flips += [(now, name, True) for name in names[left:reached]]
         below = levels[reached - 1] * (1 - EQUAL) if reached else NEVER
         above = levels[reached] * (1 - EQUAL) if reached < len(levels) else FOREVER
         return reached, below, above
 
-    def ended(self, flips: list[Flip], passed: int, value: float, now: int, end: int) -> None:
+    def ended(self, events: Sequence[Event], flips: list[Flip], passed: int, value: float, now: int, end: int) -> None:
         """Time comes to the end."""
-        for k in range(passed):
-            left = lapse(value, self._levels[k], self._half_life, now)
-            if left <= end:
-                flips.append((left, self._names[k], False))
+        if passed:
+            lapses = self._fading.lapses(value, self._levels[:passed], now, events)
+            flips += [(at, name, False) for at, name in zip(lapses, self._names[:passed], strict=True) if at <= end]

@@ -46,7 +46,9 @@ class Replay:
             others, counts = _folded(self._rest, events, end)
             flips += (flip for flip in others if flip[1] in self._rest_names)
         flips.sort()
-        return _netted(flips), counts
+        if flips and len({event.received_at for event in events}) < len(events):
+            flips = _netted(flips)
+        return flips, counts
 
 
 def _folded(program: Program, events: Sequence[Event], end: int) -> tuple[list[Flip], Counts]:

@@ -5,13 +5,15 @@ lapses as the oldest event that it needs leaves the window, an abandonment begin
 raises `Unsaid` and is left to the readable engine.
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import floor, isfinite, log2
 from typing import Any, Final, NamedTuple
 
-from segue.domain.event import Json
+from segue.domain.event import Event, Json
+from segue.domain.rules.decay import Decaying, weight
 from segue.domain.rules.evidence import MOST_ENTRIES, Window, content_key, value_key
+from segue.domain.rules.figures import from_micro, micro
 from segue.domain.rules.intervals import FOREVER
 from segue.domain.rules.kinds.absent import Absent
 from segue.domain.rules.kinds.aggregate import Aggregate, AggregateOf
@@ -63,17 +65,18 @@ class Writer:
     """The function while it is written: its variables, what each event changes, and what the code refers to.
 
     `taking` are the lines for the events of a name, `*` for all; `learning` those for events with traits; `summing`
-    those that come after either, for the events of some names. `scores` has the half-life of each score.
+    those that come after either, for the events of some names. `scores` are those that it keeps.
     """
 
     conditions: Mapping[str, Any]
     definitions: Mapping[str, Score]
+    max_age: int
     computed: Collection[str] = ()
     variables: dict[str, str] = field(default_factory=dict)
     taking: dict[str, list[str]] = field(default_factory=dict)
     learning: list[str] = field(default_factory=list)
     summing: list[tuple[frozenset[str], list[str]]] = field(default_factory=list)
-    scores: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, "Fading"] = field(default_factory=dict)
     bound: dict[str, Any] = field(default_factory=dict)
     written: dict[str, Any] = field(default_factory=dict)
 
@@ -113,7 +116,7 @@ class Writer:
         name, operand = operation(written_out)
         if name not in COMPARISONS or len(split(path)) > 1 or "ignore_case" in written_out:
             return f"{passes}(p)"
-        if is_number(operand) and math.isfinite(operand):
+        if is_number(operand) and isfinite(operand):
             alike = f"type(v := p.get({path!r})) is int or type(v) is float"
         elif isinstance(operand, str):
             alike, operand = f"type(v := p.get({path!r})) is str and v.isascii()", text(operand)
@@ -363,11 +366,9 @@ def write_trait(leaf: TraitIs, writer: Writer) -> Stretch:
 EQUAL: Final = 1e-12
 """How near a score comes to a number, relatively, that is equal to it: less than it fades in a millisecond."""
 
-DOUBTFUL: Final = 2e-12
-"""What floating-point arithmetic may get wrong in a number of half-lives; of powers of two it gets nothing wrong."""
-
-A_POWER_OF_TWO: Final = 0.5
-"""What `math.frexp` says of one."""
+ROUNDED, ROUNDINGS = 1e-15, 64
+"""What floating-point arithmetic may get wrong in a number of half-lives: at most so much with every event (four
+roundings are less), and so many times more with the age of what counts and with its logarithm."""
 
 LONGEST_HALF_LIFE: Final = 3_650 * DAY
 
@@ -390,7 +391,7 @@ def write_score(leaf: ScoreIs, writer: Writer) -> Stretch:
         scored = writer.variable(f"scored{number}", "0")
         writer.variable(f"faded{number}", "0.0")
         for one in score.events:
-            writer.on(one.did, one.where, None, f"{gain} += {one.points!r}")
+            writer.on(one.did, one.where, None, f"{gain} += {float(from_micro(micro(one.points)))!r}")
         lines = [
             f"faded{number} = {value} * 2.0 ** (({scored} - now) / {half_life})",
             f"{value} = faded{number} + ({gain} if t == now else {gain} * 2.0 ** ((t - now) / {half_life}))",
@@ -398,31 +399,70 @@ def write_score(leaf: ScoreIs, writer: Writer) -> Stretch:
             f"{gain} = 0.0",
         ]
         writer.summing.append((after, lines))
-        writer.scores[number] = half_life
+        writer.scores[number] = Fading(score, half_life, writer.max_age)
+        writer.constant(f"fading{number}", writer.scores[number])
         return number
 
     number = writer.once(["score", [one.model_dump() for one in score.events], half_life], write)
-    until = f"fading(score{number}, {level!r}, {half_life}, scored{number})"
+    until = f"fading{number}.until(score{number}, {level!r}, scored{number}, events)"
     return Stretch(None, until, after, (f"score{number}", f"scored{number}"), level=(number, level))
 
 
-def fading(value: float, level: float, half_life: int, scored: int) -> int:
-    """Until when a value that was so much as it was scored is not below the level: `NEVER` if it was below already."""
-    return NEVER if value < level * (1 - EQUAL) else lapse(value, level, half_life, scored)
+class Fading:
+    """When a score falls below a level: in floating-point arithmetic, and where that cannot tell, exactly."""
 
+    def __init__(self, score: Score, half_life: int, max_age: int) -> None:
+        self._half_life, self._max_age = half_life, max_age
+        self._earning: dict[str, list[tuple[Callable[[Mapping[str, Json]], bool] | None, int]]] = {}
+        for one in score.events:
+            selects = where(one.where) if one.where else None
+            self._earning.setdefault(one.did, []).append((selects, micro(one.points)))
 
-def lapse(value: float, level: float, half_life: int, now: int) -> int:
-    """The first instant at which a value that is so much now is (or was) below the level.
+    def until(self, value: float, level: float, scored: int, events: Sequence[Event]) -> int:
+        """Until when a value that was so much as it was scored is not below the level: `NEVER` if it was below then."""
+        if value < level * (1 - EQUAL):
+            return NEVER
+        return self.lapses(value, [level], scored, events, scored + 1)[0]
 
-    Raises `Unfit` where floating-point arithmetic cannot tell it from the millisecond beside it.
-    """
-    if value <= 0:
-        raise Unfit
-    ratio = value / level
-    left = half_life * math.log2(ratio)
-    if abs(left - round(left)) <= half_life * DOUBTFUL and math.frexp(ratio)[0] != A_POWER_OF_TWO:
-        raise Unfit
-    return now + math.floor(left) + 1
+    def lapses(
+        self, value: float, levels: Sequence[float], now: int, events: Sequence[Event], before: int = FOREVER
+    ) -> list[int]:
+        """Of each level the first instant at which a value that is so much now is (or was) below it.
+
+        `events` are those of the profile; the value comes from those that were received before `before`. Raises
+        `Unfit` if it was below a level from the beginning, which floating-point arithmetic could not tell.
+        """
+        half_life = self._half_life
+        doubt = half_life * ROUNDED * (ROUNDINGS + len(events)) if value > 0 else 1
+        logarithm = log2(value) if value > 0 else 0
+        found = []
+        for level in levels:
+            left = half_life * (logarithm - log2(level))
+            whole = floor(left)
+            if doubt < left - whole < 1 - doubt:
+                found.append(now + whole + 1)
+            else:
+                found.append(self._exactly(level, [event for event in events if event.received_at < before]))
+        return found
+
+    def _exactly(self, level: float, events: Sequence[Event]) -> int:
+        first = {event.message_id: event for event in reversed(events) if self._may_earn(event)}
+        parts = [
+            (points, weight(event.occurred_at, self._half_life))
+            for event in first.values()
+            for name in {event.name, "*"}
+            for selects, points in self._earning.get(name, ())
+            if selects is None or selects(event.properties)
+        ]
+        exact = Decaying.of(parts, self._half_life, max(event.occurred_at for event in first.values()), None)
+        below = next(instant for instant in exact.crossings(level) if exact.at(instant, (level,)) < level)
+        if below <= max(event.received_at for event in first.values()):
+            raise Unfit
+        return below
+
+    def _may_earn(self, event: Event) -> bool:
+        is_in_time = event.received_at - event.occurred_at <= self._max_age
+        return is_in_time and not self._earning.keys().isdisjoint((event.name, "*"))
 
 
 def _every(parts: Sequence[Stretch]) -> Stretch:
