@@ -86,6 +86,14 @@ class Client:
         asked = f"/v1/links?{visitor.kind}={quote(visitor.value, safe='')}&{user.kind}={quote(user.value, safe='')}"
         await self._answer("DELETE", asked, b"", self._secret, ANSWER_TIMEOUT_S)
 
+    async def export(self, profile: ProfileRef) -> Json:
+        """All that is held about a visitor."""
+        return await self._get(_of(profile))
+
+    async def erase(self, profile: ProfileRef) -> Json:
+        """Have a visitor forgotten; the receipt."""
+        return (await self._answer("DELETE", _of(profile), b"", self._secret, ANSWER_TIMEOUT_S)).json()
+
     async def sizes(self, at: int | None = None) -> Json:
         """Every segment with its size, now or at another instant."""
         return await self._get("/v1/segments" + _at(at))

@@ -11,6 +11,7 @@ from emulator.failed_commands import failed
 from emulator.identity_commands import identity
 from emulator.log_commands import fold, replay
 from emulator.preview_commands import members, preview
+from emulator.privacy_commands import erase, export
 from emulator.rebuild_command import rebuild
 from emulator.run_commands import run
 from emulator.tracker_command import tracker
@@ -33,5 +34,22 @@ def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
 
 
-for command in (catalog, demo, explain, failed, fold, identity, members, preview, rebuild, replay, run, tracker):
+COMMANDS = (
+    catalog,
+    demo,
+    erase,
+    explain,
+    export,
+    failed,
+    fold,
+    identity,
+    members,
+    preview,
+    rebuild,
+    replay,
+    run,
+    tracker,
+)
+
+for command in COMMANDS:
     main.add_command(command)

@@ -21,13 +21,17 @@ from segue.ports import Message, Ports
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events were published, and what became of them. `consent`: the visitor's was missing."""
+    """How many events were published, and what became of them.
+
+    `consent`: the visitor's was missing. `erased`: the visitor was.
+    """
 
     published: int
     folded: int
     duplicate: int
     late: int
     consent: int
+    erased: int
     refused: int
     failed: int
     bot: int
@@ -35,8 +39,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def open(self) -> int:
         """How many events are still on their way; below 0 while the archive is behind."""
-        told = (self.folded, self.duplicate, self.late, self.consent, self.refused, self.failed, self.bot)
-        return self.published - sum(told)
+        told = (self.folded, self.duplicate, self.late, self.refused, self.failed, self.bot)
+        return self.published - sum(told) - self.consent - self.erased
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +51,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     due: int | None
     imported: bool
     counts: rules.Counts
+    begun_anew: bool = False
 
 
 async def profiles(ports: Ports) -> Sequence[Profile]:
-    """Every profile, as it is at this moment."""
-    return [_profile(key, decode_state(stored.data)) async for key, stored in ports.store.scan(STATES)]
+    """Every profile, as it is at this moment; nothing is left to say of those that were erased."""
+    found = [(key, decode_state(stored.data)) async for key, stored in ports.store.scan(STATES)]
+    return [_profile(key, document) for key, document in found if not document.is_erased]
 
 
 async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger:
@@ -76,6 +82,7 @@ async def ledger(ports: Ports, known: Sequence[Profile] | None = None) -> Ledger
         duplicate=counts["duplicate"],
         late=counts["late"],
         consent=recorded["consent"],
+        erased=recorded["erased"],
         refused=recorded["refused"],
         failed=recorded["failed"],
         bot=recorded["bot"],
@@ -86,22 +93,30 @@ async def snapshots_on_their_way(ports: Ports, known: Sequence[Profile] | None =
     """How many profiles have a snapshot that the archive or the public document does not have yet.
 
     A profile's transitions and snapshots are numbered without a gap, so that the archive has all of them once it has as
-    many as the state's newest number.
+    many as the state's newest number. Of one that was erased the first are gone, and the newest has to do.
     """
-    archived = Counter[str]()
+    archived, newest = Counter[str](), Counter[str]()
     async for message in ports.archive.read(MEMBERSHIPS):
         changed = msgspec.json.decode(message.data, type=MembershipChanged)
         archived[changed.key] += len(changed.transitions) + 1
+        newest[changed.key] = max(newest[changed.key], changed.seq)
     public = {key: decode_profile(stored.data).seq async for key, stored in ports.store.scan(PROFILES)}
     return sum(
-        not archived[profile.key] == public.get(profile.key, 0) == profile.seq
+        not (newest if profile.begun_anew else archived)[profile.key] == public.get(profile.key, 0) == profile.seq
         for profile in (await profiles(ports) if known is None else known)
     )
 
 
 def _profile(key: str, document: StateDocument) -> Profile:
     state = rules.decode(document.state)
-    return Profile(key=key, seq=state.seq, due=state.due, imported=document.imported, counts=state.counts)
+    return Profile(
+        key=key,
+        seq=state.seq,
+        due=state.due,
+        imported=document.imported,
+        counts=state.counts,
+        begun_anew=document.erased_at is not None,
+    )
 
 
 class _Events(msgspec.Struct):

@@ -22,6 +22,7 @@ from segue import failures, retries, telemetry
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, links, strict
 from segue.domain.document import Redirect, StateDocument
+from segue.domain.erasure import Content, remaining
 from segue.domain.errors import Conflict, Invalid, Unavailable
 from segue.domain.message import (
     EVENTS,
@@ -95,7 +96,17 @@ class Evaluator:
             case EventsWithheld():
                 return  # there is nothing of them to fold
             case EventsRefused() as refused:
-                await failures.record(self._ports, "ingest", EVENTS, message, _reason(refused))
+                await self._put_down(message, refused)
+
+    async def _put_down(self, message: Message, refused: EventsRefused) -> None:
+        """Keep what ingest refused, but for the calls of visitors who were erased since."""
+        keys = {key for each in refused.refused for key in each.keys}
+        states = {key: (await self._read(key))[1] for key in keys}
+        erased = {key: state.erased_at for key, state in states.items() if state and state.erased_at is not None}
+        left = remaining(Content(message.type, message.data), erased)
+        if left:
+            message = msgspec.structs.replace(message, data=left.data)
+            await failures.record(self._ports, "ingest", EVENTS, message, _reason(refused))
 
     async def _bring_up(self, message: Message, behind: ProfilesBehind) -> None:
         """Bring each of the profiles up to the catalogue. Raises the first one's Unavailable once all were tried."""
@@ -173,6 +184,8 @@ class Evaluator:
         pair = await self._pair(request)
         for each in (pair.anonymous, pair.known):
             await self._publish(each.outbox if each else ())
+        if links.is_erased(request, pair.anonymous, pair.known):
+            return
         linked = links.are_linked(request, pair.anonymous)
         match request:
             case LinkRequested() if not linked:

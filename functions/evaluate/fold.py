@@ -29,16 +29,19 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
     first, and Unavailable if what was found is less than the state has folded.
 
     A snapshot is due when the memberships change (to a new profile they do), and at its first message under a newer
-    catalogue: so the public document stays as good as computing them.
+    catalogue: so the public document stays as good as computing them. Of a profile that was erased only what was
+    received later counts, and begins it anew.
     """
-    profile = before.profile if before else work.profile
+    known = None if before is None or before.is_erased else before
+    work = work.since(before.erased_at) if before else work
+    profile = known.profile if known else work.profile
     state = rules.decode(before.state) if before else rules.empty()
     if profile is None or _is_idle(work, before, state, compiled) or _is_done(work, state):
         return None
     if _is_begun(work, state):
         raise Oversized
-    after = _carried_on(compiled.program, succeeded(work, before, state, compiled), work)
-    prepared = _prepared(work, before, state, compiled)
+    after = _carried_on(compiled.program, succeeded(work, known, state, compiled), work)
+    prepared = _prepared(work, known, state, compiled)
     if after is state:
         return None
     document = StateDocument(
@@ -50,8 +53,9 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         prepared=prepared,
         linked=before.linked if before else (),
         redirect=before.redirect if before else None,
+        erased_at=before.erased_at if before else None,
     )
-    if after.changed or after.pending or before is None or before.catalog < compiled.version:
+    if after.changed or after.pending or known is None or known.catalog < compiled.version:
         return _fitting(announced(work.key, document, after, compiled), work, largest)
     return _fitting(_written(document, after), work, largest)
 

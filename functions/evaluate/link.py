@@ -54,7 +54,7 @@ def joined(request: LinkRequested, pair: Pair, compiled: Compiled, past: Past | 
     follow the anonymous visitor that it leaves every segment. Raises PastNeeded if a history has to be looked up first,
     and Unavailable if what was found is less than a state has folded.
     """
-    known, anonymous = pair.known, pair.anonymous
+    known, anonymous = _whose(pair.known, request.profile), _whose(pair.anonymous, request.anonymous)
     ours = _state(request.key, known, compiled, past)
     theirs = _state(request.anonymous_key, anonymous, compiled, past)
     at = max(request.at, theirs.instant)  # all that the anonymous visitor's state has is the user's from now on
@@ -104,6 +104,11 @@ def _anew(key: str, document: StateDocument, whole: Sequence[rules.Delivery], co
     prepared = rules.refolded(compiled.prepared, history) if compiled.prepared else None
     ready = Prepared(compiled.version, rules.encode(prepared)) if prepared else None
     return announced(key, msgspec.structs.replace(document, prepared=ready), after, compiled)
+
+
+def _whose(before: StateDocument | None, profile: ProfileRef) -> StateDocument | None:
+    """The document, of this profile again if it was erased."""
+    return msgspec.structs.replace(before, profile=profile) if before and before.is_erased else before
 
 
 def _state(key: str, before: StateDocument | None, compiled: Compiled, past: Past | None) -> rules.State:

@@ -27,9 +27,10 @@ async def rebuild(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transi
 
 
 async def profiles(ports: Ports) -> Sequence[tuple[str, str]]:
-    """The key of every profile with a state, and who it is; an anonymous visitor who is linked is no more."""
+    """The key of every profile with a state, and who it is; an anonymous visitor who is linked is no more, nor is
+    whoever was erased."""
     found = [(key, document.decode_state(stored.data)) async for key, stored in ports.store.scan(document.STATES)]
-    return [(key, str(each.profile)) for key, each in found if each.redirect is None]
+    return [(key, str(each.profile)) for key, each in found if each.redirect is None and not each.is_erased]
 
 
 async def _rebuild_once(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
@@ -37,6 +38,8 @@ async def _rebuild_once(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[
     if stored is None:
         raise NotFound(f"{key}: there is no such profile")
     before = document.decode_state(stored.data)
+    if before.is_erased:
+        raise NotFound(f"{key}: there is no such profile")
     compiled = await catalogs.at_least(before.catalog)
     await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in before.outbox])
     history = (await past(ports.archive, keys_of(key, before))).of(key, before)

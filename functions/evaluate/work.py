@@ -37,6 +37,14 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         """The delivery ids of the parts that would be done first, the largest first, should it be done in parts."""
         return [f"{self.delivery}{self.part}" + "/1" * depth for depth in range(1, len(self.events).bit_length() + 1)]
 
+    def since(self, erased_at: int | None) -> "Work":
+        """The work without the events that were received up to the instant at which the profile was erased."""
+        if erased_at is None:
+            return self
+        return msgspec.structs.replace(
+            self, events=tuple(event for event in self.events if event.received_at > erased_at)
+        )
+
     def halves(self) -> tuple["Work", "Work"]:
         """The same work in two parts, the events received first in the first; the second completes the delivery."""
         events = tuple(sorted(self.events, key=attrgetter("received_at", "message_id")))

@@ -92,23 +92,23 @@ class Lookup:
         stored = await self._state(key)
         if stored is not None and stored.catalog > compiled.version:
             compiled = await self._catalogs.at_least(stored.catalog)
-        state = _readable(compiled.state_of, stored) if stored is not None else rules.empty()
+        state = readable(compiled.state_of, stored) if stored is not None else rules.empty()
         return rules.explain(compiled.program, state, segment, self._instant(at, state.instant))
 
     async def links(self, key: str) -> links.Ledger | None:
         """What was decided of the anonymous visitors that a user is said to be, or the user that one turned out to be;
         None: nobody was ever said to be them."""
         found = await self._store.get(document.state_path(key))
-        state = _readable(document.decode_state, found.data) if found else None
+        state = readable(document.decode_state, found.data) if found else None
         noted = await self._store.get(links.path(state.redirect.key if state and state.redirect else key))
-        return _readable(links.decode, noted.data) if noted else None
+        return readable(links.decode, noted.data) if noted else None
 
     async def filled(self, compiled: Compiled) -> float:
         """The part of the profiles whose past has been looked through for what is newly measured, from 0 to 1."""
         if compiled.prepared is None:
             return 1.0
         found = await self._store.get(sweep.PATH)
-        known = _readable(sweep.decode, found.data) if found else None
+        known = readable(sweep.decode, found.data) if found else None
         return known.share if known and known.catalog == compiled.version else 0.0
 
     async def answers_up_to(self, key: str, compiled: Compiled, message_id: str) -> AsyncIterator[Answer]:
@@ -130,7 +130,7 @@ class Lookup:
             return Answer(known=False, as_of=self._instant(at, 0), segments={}, includes=message_id is None)
         if stored.catalog > compiled.version:
             compiled = await self._catalogs.at_least(stored.catalog)
-        state = _readable(compiled.state_of, stored)
+        state = readable(compiled.state_of, stored)
         instant = self._instant(at, state.instant)
         timeline = rules.timeline(compiled.program, state, instant)
         includes = message_id is None or rules.holds(state, message_id)
@@ -150,9 +150,9 @@ class Lookup:
         """The public profile, that of the user if an anonymous visitor turned out to be one."""
         for _ in range(1 + links.MOST_REDIRECTS):
             found = await self._store.get(document.profile_path(key))
-            profile = _readable(document.decode_profile, found.data) if found else None
+            profile = readable(document.decode_profile, found.data) if found else None
             if profile is None or profile.into is None:
-                return profile
+                return None if profile and profile.is_erased else profile
             key = profile.into
         raise Unavailable("the visitor's documents refer to each other")
 
@@ -160,14 +160,14 @@ class Lookup:
         """The state, that of the user if an anonymous visitor turned out to be one."""
         for _ in range(1 + links.MOST_REDIRECTS):
             found = await self._store.get(document.state_path(key))
-            state = _readable(document.decode_state, found.data) if found else None
+            state = readable(document.decode_state, found.data) if found else None
             if state is None or state.redirect is None:
-                return state
+                return None if state and state.is_erased else state
             key = state.redirect.key
         raise Unavailable("the visitor's documents refer to each other")
 
 
-def _readable(decode: Callable[[Stored], Read], data: Stored) -> Read:
+def readable(decode: Callable[[Stored], Read], data: Stored) -> Read:
     """What the bytes say. That they say nothing is not the asker's fault, and may be mended."""
     try:
         return decode(data)

@@ -1,26 +1,30 @@
 """The addresses of lookup: who may ask, and how it is answered."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.lookup import asked
 from functions.lookup.decide import decide
+from functions.lookup.export import exported
 from functions.lookup.lookup import Answer, Lookup
 from segue import entrypoint
 from segue.catalogs import Compiled
 from segue.domain import rules
 from segue.domain.errors import Unauthorized
 from segue.domain.links import Entry
+from segue.domain.message import ERASURES, PROFILE_ERASED, ProfileErased
 from segue.domain.profile import ProfileRef, profile_key
+from segue.ports import Message
 
 IN_TIME = 0.9
 """The part of the deadline after which a decision is made, so that it has arrived by the deadline."""
@@ -28,19 +32,23 @@ IN_TIME = 0.9
 FOR_A_NEWER_CATALOG = 0.3
 """The part of the deadline that a stale catalogue may take to be read again; the first may take all of it."""
 
+MESSAGE_SOURCE = "//segue/lookup"
+
 CACHING = b"private, no-store"
 """An answer is one visitor's, for no cache to keep."""
 
 
 @lru_cache(maxsize=1)
-def application(platform: entrypoint.Serving) -> ASGIApp:
-    """The app for this platform."""
-    endpoint = Endpoint(platform)
+def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGIApp:
+    """The app for this platform; `new_id` gives each receipt its id."""
+    endpoint = Endpoint(platform, new_id)
     return Starlette(
         routes=[
             Route("/v1/profiles/{profile:path}/segments", endpoint.segments_of_profile, methods=["GET"]),
             Route("/v1/profiles/{profile:path}/segments/{segment}/why", endpoint.why, methods=["GET"]),
             Route("/v1/profiles/{profile:path}/links", endpoint.links, methods=["GET"]),
+            OfProfile("/v1/profiles/{profile:path}", endpoint.export, methods=["GET"]),
+            OfProfile("/v1/profiles/{profile:path}", endpoint.erase, methods=["DELETE"]),
             Route("/v1/segments", endpoint.segments, methods=["GET"]),
             Route("/v1/decide", endpoint.decide, methods=["POST"]),
         ],
@@ -49,11 +57,20 @@ def application(platform: entrypoint.Serving) -> ASGIApp:
     )
 
 
+class OfProfile(Route):
+    """An address that ends with the profile. A slash in an id is sent as %2F: nothing further is taken for a part."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_whole = scope["type"] == "http" and scope["raw_path"].count(b"/") == self.path.count("/")
+        return super().matches(scope) if is_whole else (Match.NONE, {})
+
+
 class Endpoint:
     """Each address of lookup, by what it tells. All want the secret key of a source, from the CMS's own server: a write
     key is public, and who has only that can never read."""
 
-    def __init__(self, platform: entrypoint.Serving) -> None:
+    def __init__(self, platform: entrypoint.Serving, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
         self._settings = platform.settings
         self._ports = platform.ports
         self._catalogs = platform.catalogs
@@ -94,6 +111,26 @@ class Endpoint:
             "links": [_without_key(entry) for entry in found.entries] if found else [],
             "refused": found.refused if found else 0,
         })  # fmt: skip
+
+    async def export(self, request: Request) -> Response:
+        """GET /v1/profiles/{kind}:{value}: all that is held about a visitor, to be shown to them."""
+        _admit(request, await self._catalogs.current())
+        profile = _profile(request)
+        return _json(await exported(self._ports, self._catalogs, profile, self._key(profile)))
+
+    async def erase(self, request: Request) -> Response:
+        """DELETE /v1/profiles/{kind}:{value}: forget a visitor; 202 with a receipt, whether they are known or not.
+
+        What is received from now on begins a new profile.
+        """
+        _admit(request, await self._catalogs.current())
+        profile, receipt, now = _profile(request), self._new_id(), self._ports.clock.now()
+        erased = ProfileErased(key=self._key(profile), at=now)
+        message = Message(
+            id=receipt, type=PROFILE_ERASED, source=MESSAGE_SOURCE, time=now, data=msgspec.json.encode(erased)
+        )
+        await self._ports.bus.publish(ERASURES, [message])
+        return _json({"profile": str(profile), "receipt": receipt, "erased_at": now}, HTTPStatus.ACCEPTED)
 
     async def segments(self, request: Request) -> Response:
         """GET /v1/segments: every segment with its size and its last change, now or `?at=` an instant.
@@ -168,5 +205,5 @@ def _shown(profile: ProfileRef, answer: Answer) -> Mapping[str, object]:
     return {"profile": str(profile), "known": answer.known, "as_of": answer.as_of, "segments": segments}
 
 
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+def _json(value: object, status: int = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

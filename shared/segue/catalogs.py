@@ -64,6 +64,8 @@ def _answering(edition: Edition) -> rules.Program:
 
 def is_behind(stored: StateDocument | Standing, compiled: Compiled) -> bool:
     """Whether a profile's state has yet to be brought up to the version in force, and to what that one prepares."""
+    if stored.is_erased:
+        return False
     if stored.catalog < compiled.version:
         return True
     ready = stored.prepared is not None and stored.prepared.catalog >= compiled.version

@@ -112,8 +112,9 @@ class Archive(Protocol):
         """Which of these event message ids of a profile are kept."""
         ...
 
-    async def erase(self, keys: Sequence[str], until: int) -> None:
-        """Forget what these profiles did and were up to an instant (epoch ms, inclusive), as `erasure.remaining` says.
+    async def erase(self, erased: Mapping[str, int]) -> None:
+        """Forget profiles, by key, each up to an instant (epoch ms, inclusive): what they did, and what they were in.
+        What is left of their messages `erasure.remaining` says.
 
         On return none of it is kept, and what comes of it later never will be. Erasing again changes nothing."""
         ...

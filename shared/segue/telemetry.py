@@ -25,6 +25,7 @@ EventName: TypeAlias = Literal[
     "message_recorded",
     "commit_conflicted",
     "snapshot_outdated",
+    "profile_erased",
     "delivery_made",
     "delivery_postponed",
     "catalog_refreshed",

@@ -196,7 +196,7 @@ async def test_what_an_erased_profile_did_leaves_only_its_number(archive: Archiv
     await archive.append("events", both)
     await archive.append("memberships", [snapshot(ANNA, 1, {"a": ((1, None),)}), snapshot(BEN, 1, {"a": ((1, None),)})])
     for _ in range(2):
-        await archive.erase([ANNA], 10)
+        await archive.erase({ANNA: 10})
         withheld, others, later = await kept(archive, "events")
         told = msgspec.json.decode(withheld.data, type=EventsWithheld)
         assert (withheld.id, told.count, told.reason) == ("m1", 2, "erased")
@@ -208,7 +208,7 @@ async def test_what_an_erased_profile_did_leaves_only_its_number(archive: Archiv
 
 
 async def test_what_comes_later_of_an_erased_profile_is_not_kept_unless_it_happened_later(archive: ArchiveFile) -> None:
-    await archive.erase([ANNA], 10)
+    await archive.erase({ANNA: 10})
     await archive.append("events", [received("m1", ANNA, "e1"), received("m2", ANNA, "e2", at=11)])
     await archive.append("memberships", [snapshot(ANNA, 1, {"a": ((1, None),)}), snapshot(ANNA, 2, {}, at=11)])
     assert [each.type for each in await kept(archive, "events")] == [EVENTS_WITHHELD, EVENTS_RECEIVED]
@@ -220,7 +220,7 @@ async def test_refused_calls_are_erased_one_by_one(archive: ArchiveFile) -> None
     for identifier, refused in (("both", calls), ("hers", calls[:1])):
         data = EventsRefused(source="shop", received_at=5, refused=tuple(refused))
         await archive.append("events", [message(identifier, msgspec.json.encode(data), kind=EVENTS_REFUSED)])
-    await archive.erase([ANNA], 10)
+    await archive.erase({ANNA: 10})
     (left,) = await kept(archive, "events")
     assert msgspec.json.decode(left.data, type=EventsRefused).refused == tuple(calls[1:])
 
@@ -230,13 +230,13 @@ async def test_erasing_that_was_cut_off_anywhere_is_completed_by_erasing_again(t
     for after in range(1, 4):
         archive = Sealed.open(tmp_path / str(after))
         await archive.append("events", [hers, others])
-        async with aclosing(archive.erasing([ANNA], 10)) as steps:
+        async with aclosing(archive.erasing({ANNA: 10})) as steps:
             for _ in range(after):
                 await anext(steps)
         await archive.close()
         again = ArchiveFile.open(tmp_path / str(after))
         assert others in await kept(again, "events")
-        await again.erase([ANNA], 10)
+        await again.erase({ANNA: 10})
         assert [each.id for each in await kept(again, "events")] == ["m1", "m2"]
         assert hers not in await kept(again, "events")
         assert len(list((tmp_path / str(after)).rglob("received=*/*"))) == 1

@@ -49,7 +49,7 @@ class Site:
         """A client of a new instance of lookup, which reads from this store instead of the platform's."""
         ports = self._ports(store or self.embedded.store)
         platform = Platform(settings=self.settings, ports=ports, catalogs=Catalogs(ports.catalog, self.clock))
-        transport = httpx.ASGITransport(application(platform))
+        transport = httpx.ASGITransport(application(platform, lambda: "receipt"))
         return httpx.AsyncClient(transport=transport, base_url="http://localhost", auth=(SECRET_KEY, ""))
 
     async def publish(self, **sections: Mapping[str, Any]) -> None:

@@ -83,12 +83,12 @@ class Receiver:
 
 
 class Breakable:
-    """`ports.Store` and `ports.Bus` that raise what `breaks` still holds for a call, before its effect."""
+    """`ports.Store` and `ports.Bus` that raise what `breaks` still holds for a call, before its effect; None passes."""
 
     def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
         self._bus = bus
-        self.breaks: dict[str, list[Exception]] = {}
+        self.breaks: dict[str, list[Exception | None]] = {}
         self.calls: list[str] = []
 
     async def get(self, path: str) -> Document | None:
@@ -112,8 +112,9 @@ class Breakable:
 
     def _pass(self, call: str, what: str) -> None:
         self.calls.append(f"{call} {what}")
-        if self.breaks.get(call):
-            raise self.breaks[call].pop(0)
+        error = self.breaks[call].pop(0) if self.breaks.get(call) else None
+        if error is not None:
+            raise error
 
 
 class RestlessClock(ManualClock):
@@ -226,9 +227,9 @@ def snapshot(entry: MembershipChanged) -> Message:
     return Message(id=f"{entry.key}:{entry.seq}", type=MEMBERSHIP_CHANGED, source="//test", time=entry.at, data=data)
 
 
-def unavailable(times: int = 1) -> list[Exception]:
-    """As often as this, it does not answer."""
-    return [Unavailable("it does not answer") for _ in range(times)]
+def unavailable(times: int = 1, after: int = 0) -> list[Exception | None]:
+    """As often as this, it does not answer, once so many calls have passed."""
+    return [None] * after + [Unavailable("it does not answer") for _ in range(times)]
 
 
 @asynccontextmanager

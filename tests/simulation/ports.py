@@ -242,8 +242,8 @@ class SimulatedArchive:
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
         raise AssertionError(f"no function of the simulation asks for {message_ids} of {key}")
 
-    async def erase(self, keys: Sequence[str], until: int) -> None:
-        raise AssertionError(f"no function of the simulation erases {keys} up to {until}")
+    async def erase(self, erased: Mapping[str, int]) -> None:
+        raise AssertionError(f"no function of the simulation erases {erased}")
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
         raise AssertionError(f"no function reads {topic}")

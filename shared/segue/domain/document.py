@@ -10,7 +10,7 @@ import msgspec
 from segue.domain.errors import Invalid, Unavailable
 from segue.domain.membership import Interval
 from segue.domain.message import MembershipChanged
-from segue.domain.profile import Key, ProfileRef
+from segue.domain.profile import NOBODY, Key, ProfileRef
 
 STATES, PROFILES, FAILED_EVENTS = "states", "profiles", "failed_events"
 """The collections."""
@@ -49,6 +49,8 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     next; `rev` grows with every write. `prepared` is what `state` becomes once the catalogue's new measurements are
     filled from the archive; both are folded on until then. `linked` are the anonymous profiles that are part of this
     one. With a `redirect` the profile is part of that one, and `state` only what is not proven to be its visitor's.
+    `erased_at`: nothing that was received up to this instant (epoch ms) is folded any more. An erased profile is
+    nobody's, with an empty state whose numbers go on, until something later begins it anew.
     """
 
     profile: ProfileRef
@@ -60,7 +62,13 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     prepared: Prepared | None = None
     linked: tuple[Link, ...] = ()
     redirect: Redirect | None = None
+    erased_at: int | None = None
     schema: int = SCHEMA
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the profile was erased, and has not been begun anew."""
+        return self.profile == NOBODY
 
 
 class PublicProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,12 +84,23 @@ class PublicProfile(msgspec.Struct, frozen=True, kw_only=True):
     into: Key | None = None
     schema: int = SCHEMA
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether the profile was erased, and has not been begun anew."""
+        return self.profile == NOBODY
+
 
 class Standing(msgspec.Struct, frozen=True):
     """Of a StateDocument how far it has come: the version that folded it, and the one it is prepared for."""
 
+    profile: ProfileRef
     catalog: int
     prepared: Prepared | None = None
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether there is nothing to bring up."""
+        return self.profile == NOBODY
 
 
 class _Shape(msgspec.Struct):

@@ -1,10 +1,12 @@
-"""Erasing visitors: what may be left of a message once profiles that it tells of are erased."""
+"""Erasing visitors: what is left of their documents, and of the messages that tell of them."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import msgspec
 
+from segue.domain import rules
+from segue.domain.document import PublicProfile, StateDocument
 from segue.domain.message import (
     DELIVERY_DUE,
     EVENTS_OF_BOTS,
@@ -20,6 +22,7 @@ from segue.domain.message import (
     EventsWithheld,
     MembershipChanged,
 )
+from segue.domain.profile import NOBODY, Key
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -27,6 +30,39 @@ class Content(msgspec.Struct, frozen=True):
 
     type: str
     data: bytes
+
+
+class Record(msgspec.Struct, frozen=True):
+    """`erasures/{id}`: who was erased up to `at` (epoch ms), as keys alone: all profiles of one visitor."""
+
+    at: int
+    keys: tuple[Key, ...]
+
+
+def record_path(id_: str) -> str:
+    """Where the store keeps the record of the request with this id."""
+    return f"erasures/{id_}"
+
+
+def buried(before: StateDocument | None, at: int) -> tuple[StateDocument, PublicProfile]:
+    """The documents that take the place of a profile's, erased at `at` or at its own instant if that is later.
+
+    Its numbers go on, so that what was announced of it and is still on its way is taken for the old news that it is.
+    """
+    old = rules.decode(before.state) if before else rules.empty()
+    seq, erased_at = old.seq + 1, max(at, old.instant)
+    state = StateDocument(
+        profile=NOBODY,
+        state=rules.encode(msgspec.structs.replace(rules.empty(), seq=seq)),
+        catalog=before.catalog if before else 0,
+        rev=before.rev + 1 if before else 1,
+        imported=before is not None and before.imported,
+        erased_at=erased_at,
+    )
+    public = PublicProfile(
+        profile=NOBODY, seq=seq, catalog=state.catalog, at=erased_at, known_until=None, memberships={}
+    )
+    return state, public
 
 
 Erased: TypeAlias = Mapping[str, int]

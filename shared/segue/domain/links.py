@@ -86,6 +86,11 @@ def are_linked(request: Request, anonymous: StateDocument | None) -> bool:
     return anonymous is not None and anonymous.redirect is not None and anonymous.redirect.key == request.key
 
 
+def is_erased(request: Request, *documents: StateDocument | None) -> bool:
+    """Whether one of the two was erased since it was asked."""
+    return any(each and each.erased_at is not None and request.at <= each.erased_at for each in documents)
+
+
 def refusal(request: LinkRequested, anonymous: StateDocument | None, ledger: Ledger) -> Refusal | None:
     """Why the two must not be linked; None: they may. What was withdrawn is not linked again, whoever says so when."""
     known = ledger.of(request.anonymous_key)

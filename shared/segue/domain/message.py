@@ -10,6 +10,7 @@
 | events | segue.link.withdrawn | LinkWithdrawn | ingest | evaluate, archive |
 | events | segue.profile.due | ProfileDue | tick | evaluate |
 | sweeps | segue.profiles.behind | ProfilesBehind | tick | evaluate |
+| erasures | segue.profile.erased | ProfileErased | lookup | privacy |
 | ticks | segue.tick | Tick | the scheduler | tick |
 | memberships | segue.membership.changed | MembershipChanged | evaluate | update, deliver, archive |
 | retry-{destination} | segue.delivery.due | DeliveryDue | deliver | deliver |
@@ -23,7 +24,7 @@ from segue.domain.event import Event, Json
 from segue.domain.membership import Interval, Transition
 from segue.domain.profile import Key, ProfileRef
 
-EVENTS, TICKS, MEMBERSHIPS, SWEEPS = "events", "ticks", "memberships", "sweeps"
+EVENTS, TICKS, MEMBERSHIPS, SWEEPS, ERASURES = "events", "ticks", "memberships", "sweeps", "erasures"
 
 EVENTS_RECEIVED = "segue.events.received"
 EVENTS_OF_BOTS = "segue.events.of-bots"
@@ -33,6 +34,7 @@ LINK_REQUESTED = "segue.link.requested"
 LINK_WITHDRAWN = "segue.link.withdrawn"
 PROFILE_DUE = "segue.profile.due"
 PROFILES_BEHIND = "segue.profiles.behind"
+PROFILE_ERASED = "segue.profile.erased"
 TICK = "segue.tick"
 MEMBERSHIP_CHANGED = "segue.membership.changed"
 DELIVERY_DUE = "segue.delivery.due"
@@ -123,6 +125,13 @@ class ProfilesBehind(msgspec.Struct, frozen=True, kw_only=True):
 
     keys: tuple[Key, ...]
     catalog: int
+    at: int
+
+
+class ProfileErased(msgspec.Struct, frozen=True, kw_only=True):
+    """A visitor is to be forgotten, with all profiles that are linked to this one, as of `at` (epoch ms)."""
+
+    key: Key
     at: int
 
 

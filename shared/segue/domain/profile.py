@@ -23,6 +23,10 @@ class ProfileRef(msgspec.Struct, frozen=True):
         return f"{self.kind}:{self.value}"
 
 
+NOBODY = ProfileRef("anonymous_id", "")
+"""Whose a profile is that was erased: no visitor has a blank id."""
+
+
 def profile_key(secret: bytes, profile: ProfileRef) -> str:
     """The document id of a profile: HMAC-SHA256 of `kind:value`, 32 hex characters. Holds no personal data."""
     return hmac.digest(secret, str(profile).encode(), "sha256").hex()[:32]

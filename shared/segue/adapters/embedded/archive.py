@@ -236,17 +236,16 @@ class ArchiveFile:
 
     # Erasing
 
-    async def erase(self, keys: Sequence[str], until: int) -> None:
-        async for _ in self.erasing(keys, until):
+    async def erase(self, erased: Mapping[str, int]) -> None:
+        async for _ in self.erasing(erased):
             pass
 
-    async def erasing(self, keys: Sequence[str], until: int) -> AsyncGenerator[str, None]:
+    async def erasing(self, erased: Mapping[str, int]) -> AsyncGenerator[str, None]:
         """Erase step by step: each yields what was just done. Whatever happens then, nothing else is lost or doubled,
         and erasing again completes it.
 
         Raises Unavailable while somebody reads what is to be deleted.
         """
-        erased = dict.fromkeys(keys, until)
         async with self._one_at_a_time:
             await self._database.write(lambda connection: _forget(connection, erased))
             yield "forgotten"

@@ -144,7 +144,7 @@ class Pump:
     async def _bury(self, waiting: Waiting) -> None:
         _, _, topic = self._queue.partition(":")
         await self._insist(partial(self._note_burial, self._subscription, topic, waiting.message))
-        await self._insist(partial(self._bus.bury, waiting))
+        await self._insist(partial(self._bus.bury, waiting, noted=self._note_burial is not unnoted))
         _logger.error("%s: message %s is a dead letter", self._queue, waiting.message.id)
 
     async def _insist(self, call: Callable[[], Awaitable[Result]]) -> Result:

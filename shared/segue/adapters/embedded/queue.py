@@ -140,11 +140,14 @@ class EmbeddedBus:
         )
         self.arrived(waiting.queue)
 
-    async def bury(self, waiting: Waiting) -> None:
-        """Move the message to the dead letters."""
+    async def bury(self, waiting: Waiting, *, noted: bool = False) -> None:
+        """Move the message to the dead letters; without what it says if somebody took note, so that it lies there only
+        once."""
+        data = b"" if noted else waiting.message.data
 
         def move(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO dead_letters SELECT * FROM waiting WHERE number = ?", (waiting.number,))
+            connection.execute("UPDATE dead_letters SET data = ? WHERE number = ?", (data, waiting.number))
             _delete(connection, waiting)
 
         await self._database.write(move)
