@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -31,7 +32,7 @@ from emulator.storefront.heroes import hero
 from emulator.storefront.notes import Note
 from emulator.storefront.safety import Safety
 from emulator.storefront.told import Told
-from emulator.storefront.visitor import CART, CHOICE, CUSTOMER, NOTE, Visitor
+from emulator.storefront.visitor import CART, CHOICE, COOKIES, CUSTOMER, NOTE, Visitor
 from segue.domain.errors import NotFound, SegueError
 from segue.entrypoint import capped_body
 
@@ -85,6 +86,8 @@ def application(cms: Cms) -> ASGIApp:
             Route("/privacy", shop.choose, methods=["POST"]),
             Route("/me/panel", shop.panel),
             Route("/me/segments/{id}/why", shop.why),
+            Route("/me/data", shop.data),
+            Route("/me/erase", shop.erase, methods=["POST"]),
             Route("/pictures/{id}.svg", picture),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
         ],
@@ -203,7 +206,7 @@ class Shop:
         return answer
 
     async def privacy(self, request: Request) -> Response:
-        return await self._page(request, "privacy.html", name="Privacy")
+        return await self._page(request, "privacy.html", name="Privacy", erased="erased" in request.query_params)
 
     async def choose(self, request: Request) -> Response:
         """POST purpose=on …: what the visitor allows from now on."""
@@ -230,6 +233,25 @@ class Shop:
         except NotFound:
             raise HTTPException(404) from None
         return _templates.TemplateResponse(request, "why.html", {"lines": lines})
+
+    async def data(self, request: Request) -> Response:
+        """All that is known of who asks, as a file."""
+        visitor = Visitor.of(request)
+        if visitor.anonymous_id is None:
+            raise HTTPException(404)
+        known = msgspec.json.format(msgspec.json.encode(await self._cms.export(visitor.anonymous_id)))
+        headers = {"content-disposition": 'attachment; filename="what-segue-knows.json"'}
+        return Response(known, headers=headers, media_type="application/json")
+
+    async def erase(self, request: Request) -> Response:
+        """POST: forget who asks, here and in Segue."""
+        visitor = Visitor.of(request)
+        if visitor.anonymous_id is not None:
+            await self._cms.erase(visitor.anonymous_id)
+        answer = _to("/privacy?erased=yes")
+        for name in COOKIES:
+            answer.delete_cookie(name)
+        return answer
 
     async def refused(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404

@@ -110,6 +110,14 @@ class Cms:
             raise Unavailable("Segue does not answer in time") from None
         return [_line(words) for words in answer["words"][1:]]
 
+    async def export(self, visitor: str) -> Json:
+        """All that Segue holds about the visitor. Raises Unavailable."""
+        return await self._client.export(ProfileRef("anonymous_id", visitor))
+
+    async def erase(self, visitor: str) -> None:
+        """Have the visitor forgotten. Raises Unavailable."""
+        await self._client.erase(ProfileRef("anonymous_id", visitor))
+
     async def _all(self) -> Sequence[Segment]:
         """Every segment of the catalogue, asked for now and then: definitions change seldom."""
         if time.monotonic() - self._named_at > NAMES_KEPT_S:

@@ -21,6 +21,9 @@ CHOICE = "choice"
 CUSTOMER = "customer"
 NOTE = "note"
 
+COOKIES = (ANONYMOUS_ID, LAST_MESSAGE, CART, CHOICE, CUSTOMER, NOTE)
+"""All there are."""
+
 _ID = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 

@@ -24,7 +24,7 @@ from emulator.storefront.cart import Cart
 from emulator.storefront.cms import Cms
 from emulator.storefront.notes import Note
 from emulator.storefront.served import allowing, with_shop
-from emulator.storefront.visitor import ANONYMOUS_ID, CHOICE
+from emulator.storefront.visitor import ANONYMOUS_ID, CHOICE, COOKIES
 from tests.functions.looking_up import looking_up
 from tests.project.files import ROOT
 
@@ -207,6 +207,30 @@ async def test_what_segue_knows_is_shown_of_the_cookies_visitor_alone(tmp_path: 
             assert (await browser.get("/me/segments/no-such-segment/why")).status_code == 404
             browser.cookies.set(ANONYMOUS_ID, "bob")
             assert "data-segment" not in (await browser.get("/me/panel")).text
+
+
+async def test_who_asks_gets_all_that_is_known_of_them_alone(tmp_path: Path) -> None:
+    async with looking_up(tmp_path) as site, visiting(site.http) as browser:
+        await site.happens("ann", "Order Completed", revenue=80)
+        assert (await browser.get("/me/data?visitor=ann")).status_code == 404
+        browser.cookies.update({CHOICE: "analytics", ANONYMOUS_ID: "ann"})
+        exported = await browser.get("/me/data")
+        assert "Order Completed" in exported.text
+        assert exported.headers["content-disposition"].startswith("attachment")
+
+
+async def test_who_is_not_known_is_forgotten_all_the_same(browser: httpx.AsyncClient) -> None:
+    browser.cookies.update({CHOICE: "nothing", "cart": filled("tess-slip")})
+    answer = await browser.post("/me/erase", headers=OWN)
+    assert answer.headers["location"] == "/privacy?erased=yes"
+    ended = [cookie for cookie in answer.headers.get_list("set-cookie") if "Max-Age=0; Path=/" in cookie]
+    assert {cookie.partition("=")[0] for cookie in ended} == set(COOKIES)
+
+
+async def test_who_could_not_be_erased_stays_known_to_the_browser(browser: httpx.AsyncClient) -> None:
+    browser.cookies.update({CHOICE: "analytics", ANONYMOUS_ID: "ann"})
+    answer = await browser.post("/me/erase", headers=OWN)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
 
 
 async def test_who_did_not_agree_is_not_asked_about(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A real browser in the demo shop plays the mission's sentences; what it sees is kept in build/screenshots."""
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
 
@@ -30,6 +31,12 @@ PAGES = {
     "privacy": "/privacy",
     "not-found": "/nowhere",
 }
+TOLD = (
+    *("Page Viewed", "Promotion Viewed", "Products Searched", "Product Clicked", "Product Viewed", "Product Added"),
+    *("Product Removed", "Cart Viewed", "Coupon Denied", "Coupon Applied", "Coupon Removed", "Checkout Started"),
+    *("Order Completed", "Brochure Downloaded", "Newsletter Subscribed", "Identified"),
+)
+
 VISITOR_ID = "segue_anonymous_id"
 IN_TIME_MS = 20_000
 
@@ -195,6 +202,36 @@ async def expect_forgotten(page: Page) -> None:
         await page.wait_for_timeout(50)
 
 
+async def test_who_sees_what_is_known_and_has_it_erased_is_unknown(
+    page: Page, visitor: BrowserContext, shop: str, segue: Client
+) -> None:
+    await enter(page, shop)
+    await page.goto(f"{shop}/products/kit-crossbody")
+    await add(page)
+    id_ = await id_of(visitor) or ""
+    profile = ProfileRef("anonymous_id", id_)
+    await page.get_by_role("contentinfo").get_by_role("link", name="Your privacy").click()
+    await segue.settle()
+    async with page.expect_download() as downloading:
+        await page.get_by_role("link", name="Show me all of it").click()
+    exported = (await (await downloading.value).path()).read_text(encoding="utf-8")
+    assert "Product Added" in exported
+    assert id_ in exported
+    await keep(page, "journey-privacy")
+
+    await page.get_by_role("button", name="Erase me").click()
+    await expect(page.get_by_text("You are forgotten")).to_be_visible()
+    await keep(page, "journey-erased")
+    await segue.settle()
+    known = await segue.segments(profile)
+    assert (known["known"], known["segments"]) == (False, [])
+    assert await stored(page) == []
+    await home(page)
+    await expect(page.get_by_role("button", name="Yes, agree")).to_be_visible()
+    await segue.settle()
+    assert (await segue.segments(profile))["known"] is False
+
+
 async def test_a_whole_visit_makes_a_buyer_who_is_the_same_visitor_after_subscribing(
     page: Page, visitor: BrowserContext, shop: str, segue: Client
 ) -> None:
@@ -230,6 +267,9 @@ async def test_a_whole_visit_makes_a_buyer_who_is_the_same_visitor_after_subscri
     customer = next(each["value"] for each in await visitor.cookies() if each["name"] == "customer")
     held = [segment["id"] for segment in (await segue.segments(ProfileRef("user_id", customer)))["segments"]]
     assert {"completed-buyer", "new-visitor"} <= set(held)
+    exported = json.dumps(await segue.export(ProfileRef("user_id", customer)))
+    assert {name for name in TOLD if f'"{name}"' not in exported} == set()
+    assert "ann@example.com" not in exported
 
 
 async def test_the_shop_is_used_by_the_keyboard_alone(page: Page, shop: str) -> None:

@@ -76,6 +76,19 @@
   /** What the last action left for this page is told: it is not for the next one. */
   const forgetNote = () => (document.cookie = "note=;path=/;max-age=0");
 
+  /** Segue forgets first, then this browser: the tracker must say nothing more under the old id. */
+  const erase = async (form) => {
+    const answer = await fetch(form.action, { method: "POST" }).catch(() => undefined);
+    if (!answer?.ok) {
+      document.querySelector("[data-failed]").textContent = "That did not work. Please try again in a moment.";
+      return;
+    }
+    const purposes = [...document.querySelectorAll(".switch")].map(({ id }) => [id, false]);
+    window.segue?.reset?.();
+    window.segue?.consent?.(Object.fromEntries(purposes));
+    location.assign(answer.url);
+  };
+
   const begin = () => {
     const viewed = window.segue.page(document.body.dataset.page);
     const id = JSON.parse(document.body.dataset.tells).map(tell).at(-1) ?? viewed;
@@ -98,6 +111,10 @@
     setTimeout(refresh, EVENT_VISIBLE_MS);
   });
   document.addEventListener("keydown", ({ key }) => key === "Escape" && panel.hasAttribute("data-open") && toggle.click());
+  document.querySelector("[data-erase]")?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    erase(event.target);
+  });
   setInterval(() => document.hidden || refresh(), POLL_MS);
 
   const tracker = document.querySelector('script[src="/segue.js"]');
