@@ -119,3 +119,12 @@ async def test_whoever_comes_again_is_somebody_new(tmp_path: Path) -> None:
         await send(client, track("Order Completed", "m2"))
         assert {each["id"] for each in (await client.segments(VISITOR))["segments"]} >= {"completed-buyer"}
         assert [event["message_id"] for event in (await client.export(VISITOR))["events"]] == [f"m2-{CANARY}"]
+
+
+async def test_whoever_is_unknown_is_exported_and_erased_alike(tmp_path: Path) -> None:
+    async with calls(tmp_path) as http:
+        client = client_of(http)
+        await send(client, track("Product Added", "m1"))
+        known, unknown = await client.export(VISITOR), await client.export(OTHER)
+        assert (known.keys(), known["known"], unknown["known"]) == (unknown.keys(), True, False)
+        assert (await client.erase(VISITOR)).keys() == (await client.erase(OTHER)).keys()

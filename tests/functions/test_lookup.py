@@ -322,11 +322,19 @@ async def asked_for(site: Site, address: str, authorization: str) -> httpx.Respo
 
 
 ADDRESSES = [
+    "/v1/profiles/anonymous_id:ann",
     "/v1/profiles/anonymous_id:ann/segments",
     "/v1/profiles/anonymous_id:ann/segments/completed-buyer/why",
     "/v1/segments",
     "/v1/decide",
 ]
+
+
+async def test_only_the_secret_key_erases(site: Site) -> None:
+    for authorization in NO_SECRET:
+        headers = {"authorization": authorization}
+        answer = await site.http.delete("/v1/profiles/anonymous_id:ann", headers=headers, auth=httpx.Auth())
+        assert answer.status_code == 401, authorization
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
