@@ -12,7 +12,8 @@ from segue.domain.event import Event
 from segue.domain.rules.definition import KINDS
 from segue.domain.rules.kinds.score import Score
 from segue.domain.time import DAY, HOUR, MINUTE, SECOND
-from tests.domain.test_first_catalogue import START, Did, added, coupon, ordered, segments, viewed, watched
+from tests.domain.test_first_catalogue import START, Did, added, coupon, ordered, viewed, watched
+from tests.domain.test_laws import FIRST_CATALOG
 
 LISTS = {"vip": {"user_id:42"}}
 SCORES = {"engagement": Score.model_validate({"events": [{"did": "A", "points": 10}], "half_life": "7d"})}
@@ -220,7 +221,7 @@ def test_a_step_that_can_no_longer_be_followed_does_not_count() -> None:
 
 def why(segment: str, at: int, *did: Did) -> list[str]:
     """The explanation at an instant after the start, of a visitor who did these things."""
-    program = rules.compile(segments(), scores=SCORES)
+    program = rules.compile(FIRST_CATALOG, scores=SCORES)
     state = rules.empty()
     for number, each in enumerate(did):
         instant = START + each.at

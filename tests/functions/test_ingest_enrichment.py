@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,9 @@ async def test_a_source_may_keep_contact_details_as_they_are_sent(tmp_path: Path
 async def test_an_id_that_is_an_email_address_is_accepted_and_noted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, logger="segue")
     async with ingesting(tmp_path) as running:
-        with caplog.at_level("DEBUG"):
-            assert (await running.post("/v1/track", track(userId=EMAIL))).status_code == 200
+        assert (await running.post("/v1/track", track(userId=EMAIL))).status_code == 200
         ((event,),) = [received.events for received in await running.published()]
         assert event.user_id == EMAIL
     assert "email_as_id" in caplog.text
