@@ -7,6 +7,7 @@ import signal
 import socket
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,13 +20,17 @@ from tests.journeys.running import ROOT, SEGUE
 
 ANSWERED_WITHIN_S = 60.0
 
+BELOW_THE_EPHEMERAL = range(20_000, 32_000)
+"""Ports that Linux gives to no outgoing connection."""
+
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """A port that nobody listens on just now, and that no connection is given while a process is away from it."""
+    for port in random.SystemRandom().sample(BELOW_THE_EPHEMERAL, 100):
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    raise OSError("expected a free port, found none")
 
 
 class Segue:
