@@ -83,6 +83,8 @@ class Evaluator:
     async def __call__(self, message: Message) -> None:
         """Return once the message's effect is durable and announced. Raises Invalid for what is no such message."""
         match strict.decode_one_of(message.type, message.data, KINDS):
+            case EventsOfBots() | EventsWithheld():  # before EventsReceived, of which the first is a kind
+                return  # archived and counted; there is nothing to fold
             case EventsReceived() as received:
                 await self._evaluate(_work_of_events(message, received))
             case LinkRequested() | LinkWithdrawn() as request:
@@ -91,8 +93,6 @@ class Evaluator:
                 await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
             case ProfilesBehind() as behind:
                 await self._bring_up(message, behind)
-            case EventsOfBots() | EventsWithheld():
-                return  # they are archived and counted; there is nothing to fold
             case EventsRefused() as refused:
                 await self._put_down(message, refused)
 
