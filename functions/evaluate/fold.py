@@ -28,6 +28,9 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
     was begun in halves before: events are counted once. Raises PastNeeded if the profile's history has to be looked up
     first, and Unavailable if what was found is less than the state has folded.
 
+    What is imported from more than `lateness` before the state's instant counts at once, and in what is remembered once
+    the profile is folded anew from the archive: when time next comes, however much was imported until then.
+
     A snapshot is due when the memberships change (to a new profile they do), and at its first message under a newer
     catalogue: so the public document stays as good as computing them. Of a profile that was erased only what was
     received later counts, and begins it anew.
@@ -49,11 +52,12 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         state=b"",
         catalog=compiled.version,
         rev=before.rev if before else 0,
-        imported=_is_imported(work, before),
+        imported=_is_imported(work, known, state, compiled),
         prepared=prepared,
         linked=before.linked if before else (),
         redirect=before.redirect if before else None,
         erased_at=before.erased_at if before else None,
+        refold_at=_refold_at(work, known, state, compiled),
     )
     if after.changed or after.pending or known is None or known.catalog < compiled.version:
         return _fitting(announced(work.key, document, after, compiled), work, largest)
@@ -69,7 +73,7 @@ def announced(key: str, document: StateDocument, state: rules.State, compiled: C
 
 def _written(document: StateDocument, state: rules.State) -> Folded:
     after = msgspec.structs.replace(document, state=rules.encode(state), rev=document.rev + 1)
-    return Folded(after, encode(after), state.due)
+    return Folded(after, encode(after), min(filter(None, (state.due, after.refold_at)), default=None))
 
 
 def _carried_on(program: rules.Program, state: rules.State, work: Work) -> rules.State:
@@ -81,7 +85,7 @@ def _carried_on(program: rules.Program, state: rules.State, work: Work) -> rules
 
 def succeeded(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> rules.State:
     """The state that `compiled.program` can go on with: itself, or what was or now is prepared in its place."""
-    if before is None or before.catalog > compiled.filled:
+    if before is None or (before.catalog > compiled.filled and not _is_refolded(work, before)):
         return state
     if before.prepared and before.prepared.catalog == compiled.filled:
         successor = rules.decode(before.prepared.state)
@@ -115,6 +119,27 @@ def _refolded(program: rules.Program, work: Work, before: StateDocument, state: 
     return rules.refolded(program, history)
 
 
+def _refold_at(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> int | None:
+    """When the profile has to be folded anew, if some of it was imported from before what the state looks back to."""
+    if before is None or _is_refolded(work, before):
+        return None
+    if not _is_under(work, state, compiled):
+        return before.refold_at
+    newest = max(event.received_at for event in work.events)
+    return newest if before.refold_at is None else min(newest, before.refold_at)
+
+
+def _is_refolded(work: Work, before: StateDocument) -> bool:
+    """Whether the work lets time come to the instant at which the profile has to be folded anew."""
+    return before.refold_at is not None and work.at is not None and not work.events
+
+
+def _is_under(work: Work, state: rules.State, compiled: Compiled) -> bool:
+    """Whether some of what is imported is older than what the state looks back to."""
+    looks_back_to = state.instant - compiled.catalog.settings.lateness
+    return bool(work.imported) and any(event.received_at < looks_back_to for event in work.events)
+
+
 def _fitting(after: Folded, work: Work, largest: int) -> Folded:
     if len(after.data) > largest and len(work.events) > 1:
         raise Oversized
@@ -127,6 +152,8 @@ def _is_idle(work: Work, before: StateDocument | None, state: rules.State, compi
         return False
     if work.catalog:
         return before is None or not is_behind(before, compiled)
+    if before and _is_refolded(work, before):
+        return False
     return work.at is None or state.due is None or state.due > work.at
 
 
@@ -142,10 +169,11 @@ def _is_begun(work: Work, state: rules.State) -> bool:
     return any(rules.holds(state, part) for part in work.first_parts)
 
 
-def _is_imported(work: Work, before: StateDocument | None) -> bool:
-    if work.imported is not None:
-        return work.imported
-    return before is not None and before.imported
+def _is_imported(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> bool:
+    """Whether the log's clock is the profile's: not for having been given a past that it lacked."""
+    if before and (work.imported is None or _is_under(work, state, compiled)):
+        return before.imported
+    return bool(work.imported)
 
 
 def snapshot(

@@ -76,6 +76,7 @@ def rebuilt(
         catalog=compiled.version,
         rev=before.rev + 1,
         prepared=None,
+        refold_at=None,
         outbox=(snapshot(key, before.profile, state, transitions, compiled, before.redirect),),
     )
     return Folded(after, document.encode(after), state.due), transitions

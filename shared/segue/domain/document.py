@@ -50,7 +50,9 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     filled from the archive; both are folded on until then. `linked` are the anonymous profiles that are part of this
     one. With a `redirect` the profile is part of that one, and `state` only what is not proven to be its visitor's.
     `erased_at`: nothing that was received up to this instant (epoch ms) is folded any more. An erased profile is
-    nobody's, with an empty state whose numbers go on, until something later begins it anew.
+    nobody's, with an empty state whose numbers go on, until something later begins it anew. `refold_at`: what was
+    imported is older than what the state looks back to; it is folded anew from the archive once time has come to this
+    instant of its clock.
     """
 
     profile: ProfileRef
@@ -63,6 +65,7 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     linked: tuple[Link, ...] = ()
     redirect: Redirect | None = None
     erased_at: int | None = None
+    refold_at: int | None = None
     schema: int = SCHEMA
 
     @property
