@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from emulator.yaml_file import Broken, Place, Problem, YamlFile, place_of, read
-from segue.domain import catalog
+from segue.domain import catalog, part
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.rules import definition
@@ -106,7 +106,7 @@ def _together(entries: Sequence[_Entry]) -> Mapping[str, Mapping[str, Json]]:
     return documents
 
 
-def _problems(documents: Mapping[str, Mapping[str, Json]]) -> Sequence[catalog.Problem]:
+def _problems(documents: Mapping[str, Mapping[str, Json]]) -> Sequence[part.Problem]:
     """What is wrong with each section and each segment; if nothing is, what is wrong with the segments together."""
     segments = documents.get("segments", {})
     found = [*catalog.problems(documents)]
@@ -114,11 +114,11 @@ def _problems(documents: Mapping[str, Mapping[str, Json]]) -> Sequence[catalog.P
     return found or _flaws_together(documents)
 
 
-def _flaws(path: str, segment: Json) -> Sequence[catalog.Problem]:
+def _flaws(path: str, segment: Json) -> Sequence[part.Problem]:
     return [_flaw(error, path) for error in definition.problems(segment)] if isinstance(segment, dict) else []
 
 
-def _flaws_together(documents: Mapping[str, Json]) -> Sequence[catalog.Problem]:
+def _flaws_together(documents: Mapping[str, Json]) -> Sequence[part.Problem]:
     try:
         catalog.parse(documents).program()
     except Invalid as error:
@@ -126,5 +126,5 @@ def _flaws_together(documents: Mapping[str, Json]) -> Sequence[catalog.Problem]:
     return []
 
 
-def _flaw(error: Invalid, within: str = "") -> catalog.Problem:
-    return catalog.Problem(".".join(filter(None, [within, error.path])), str(error).removeprefix(f"{error.path}: "))
+def _flaw(error: Invalid, within: str = "") -> part.Problem:
+    return part.Problem(".".join(filter(None, [within, error.path])), str(error).removeprefix(f"{error.path}: "))

@@ -12,9 +12,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from segue.domain.catalog import written
 from segue.domain.errors import Rejected
 from segue.domain.event import Json
+from segue.domain.part import written
 
 DEEPEST = 100
 """Levels of values in values."""

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from functions.lookup.lookup import Answer, Lookup
 from segue.catalogs import Compiled
-from segue.domain.catalog import DEFAULT_VARIANT, Content, Slot
+from segue.domain.catalog import DEFAULT_VARIANT, Slot
 from segue.domain.errors import Unavailable
 from segue.domain.event import Json
+from segue.domain.part import Content
 from segue.domain.profile import IdentifierKind
 
 Reason: TypeAlias = Literal[

@@ -4,17 +4,12 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    JsonValue,
-    StringConstraints,
     ValidationError,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -23,6 +18,22 @@ from pydantic_core import CoreSchema, ErrorDetails
 from segue.domain import rules
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
+from segue.domain.part import (
+    KEY_HASH,
+    MEANINGS,
+    Content,
+    Id,
+    KeyHash,
+    Member,
+    Name,
+    Origin,
+    Part,
+    Problem,
+    SecretName,
+    Text,
+    Url,
+    written,
+)
 from segue.domain.rules.definition import Segment
 from segue.domain.rules.kinds.cluster import ClusterModel
 from segue.domain.rules.kinds.score import Score
@@ -37,48 +48,6 @@ LIVE_KEYS = 2
 """A source has at most two keys of each kind: the one in use and the one that replaces it."""
 
 
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or parts.fragment:
-        raise ValueError(f"expected an address such as https://crm.example.com/segue, found {url!r:.80}")
-    return url
-
-
-_ID = r"^[a-z0-9](-?[a-z0-9]){0,62}$"
-_NAME = r"^[a-z0-9]([-_]?[a-z0-9]){0,62}$"
-_KEY_HASH = r"^[0-9a-f]{64}$"
-_SIGNING_NAME = r"^[A-Za-z0-9_-]{1,64}$"
-_ORIGIN = r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
-
-_MEMBER = r"^(user_id|anonymous_id):.+$"
-
-_MEANINGS = {
-    _ID: "an id of lower-case letters, digits and single hyphens",
-    _NAME: "a name of lower-case letters, digits and single hyphens or underscores",
-    _KEY_HASH: "the SHA-256 of a key, 64 hex digits in lower case",
-    _SIGNING_NAME: "the name of a secret: letters, digits, _ and -",
-    _MEMBER: "a visitor such as user_id:42 or anonymous_id:x",
-    _ORIGIN: "an origin such as https://shop.example.com, in lower case and without a path",
-}
-"""What a text is that matches the pattern."""
-
-Id: TypeAlias = Annotated[str, StringConstraints(pattern=_ID)]
-"""Safe in addresses, topics and logs."""
-
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=_NAME)]
-"""As conditions say it of a score or a computed trait."""
-
-Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-KeyHash: TypeAlias = Annotated[str, StringConstraints(pattern=_KEY_HASH)]
-SecretName: TypeAlias = Annotated[str, StringConstraints(pattern=_SIGNING_NAME)]
-Origin: TypeAlias = Annotated[str, StringConstraints(pattern=_ORIGIN)]
-"""Scheme, host and port exactly as a browser's `Origin` header gives them."""
-
-Member: TypeAlias = Annotated[str, StringConstraints(pattern=_MEMBER, max_length=1_000)]
-Url: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]
-Content: TypeAlias = dict[str, JsonValue]
-"""What fills a slot: data that the CMS knows how to show."""
-
 Keys: TypeAlias = Annotated[tuple[KeyHash, ...], Field(strict=False, max_length=LIVE_KEYS)]
 
 
@@ -90,12 +59,6 @@ class _ShownAs:
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(self.model.__pydantic_core_schema__)
-
-
-class Part(BaseModel):
-    """A part of the catalogue: nothing is coerced, nothing unknown is let through, nothing changes once read."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Rate(Part):
@@ -318,13 +281,6 @@ _COMPLETE = {"missing", "extra_forbidden", "too_long", "value_error"}
 """Kinds whose message says already what was found."""
 
 
-class Problem(NamedTuple):
-    """What is wrong with one part of a catalogue, and where."""
-
-    path: str
-    message: str
-
-
 def key_hash(key: str) -> str:
     """How the catalogue stores a key."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
@@ -355,11 +311,6 @@ def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
     ]
 
 
-def written(path: Iterable[str | int]) -> str:
-    """A path as messages show it: `slots.homepage-hero.variants[0].segment`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-
-
 def _owner(key: str, sources: Iterable[tuple[str, Source, Keys]]) -> tuple[str, Source] | None:
     """Every stored hash is compared, each in constant time, so that the time taken tells nothing of any key."""
     wanted = key_hash(key)
@@ -372,13 +323,13 @@ def _owner(key: str, sources: Iterable[tuple[str, Source, Keys]]) -> tuple[str, 
 def _problem(detail: ErrorDetails) -> Problem:
     kind, location, found = detail["type"], detail["loc"], _shown(detail["input"])
     if location and location[-1] == "[key]":
-        return Problem(written(location[:-1]), f"expected {_MEANINGS[detail['ctx']['pattern']]}")
+        return Problem(written(location[:-1]), f"expected {MEANINGS[detail['ctx']['pattern']]}")
     if kind in _COMPLETE:
         return Problem(written(location), _EXPECTED.get(kind, detail["msg"].removeprefix("Value error, ")))
     if kind == "string_pattern_mismatch":
         pattern = detail["ctx"]["pattern"]
-        found = "another text" if pattern == _KEY_HASH else found  # it may be the key itself
-        return Problem(written(location), f"expected {_MEANINGS[pattern]}, found {found}")
+        found = "another text" if pattern == KEY_HASH else found  # it may be the key itself
+        return Problem(written(location), f"expected {MEANINGS[pattern]}, found {found}")
     expected = _EXPECTED.get(
         kind, detail["msg"].replace("Input should", "expected to").replace("String should", "expected to")
     )
