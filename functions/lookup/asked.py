@@ -1,33 +1,26 @@
-"""What a request asks of lookup, read from its parts: who asks, about whom, for which instant, which question."""
+"""What a request asks of lookup, read from its parts: about whom, for which instant, which question."""
 
 import asyncio
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from functions.lookup.decide import Question
 from segue.domain import untrusted
-from segue.domain.credential import basic_user, bearer_token
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Json
 from segue.domain.identity import identifier
-from segue.domain.profile import IdentifierKind, ProfileRef
+from segue.domain.profile import KINDS, IdentifierKind, ProfileRef
 from segue.domain.time import instant
 from segue.entrypoint import capped_body
+
+Asked = TypeVar("Asked")
 
 LARGEST_BODY = 16_384
 LONGEST_READ_S = 10.0
 LONGEST_QUERY = 8_192
-
-KINDS: Mapping[str, IdentifierKind] = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
-
-
-def key(request: Request) -> str:
-    """The Bearer token, or the user name of Basic authentication, with or without a colon behind it; empty without."""
-    authorization = request.headers.get("authorization", "")
-    return basic_user(authorization) or bearer_token(authorization)
 
 
 def profile(kind: str, value: Json) -> ProfileRef:
@@ -36,6 +29,20 @@ def profile(kind: str, value: Json) -> ProfileRef:
     if known is None or found is None:
         raise Invalid("expected user_id or anonymous_id, and a value that is not blank", path="profile")
     return ProfileRef(known, found)
+
+
+def profile_in_address(request: Request) -> ProfileRef:
+    """The profile of `{kind}:{value}` in the address. Raises Invalid."""
+    kind, _, value = request.path_params["profile"].partition(":")
+    return profile(kind, value)
+
+
+def one_profile(said: Mapping[IdentifierKind, Json]) -> ProfileRef:
+    """The profile that a body names by one identifier. Raises Invalid."""
+    if len(said) != 1:
+        raise Invalid("expected either user_id or anonymous_id", path="profile")
+    ((kind, value),) = said.items()
+    return profile(kind, value)
 
 
 def at(request: Request) -> int | None:
@@ -51,15 +58,12 @@ def at(request: Request) -> int | None:
     return found
 
 
-async def question(request: Request) -> Question:
-    """The body's question. Raises Invalid or TooLarge."""
+async def body(request: Request, kind: type[Asked]) -> Asked:
+    """What the JSON body asks, as a value of this kind. Raises Invalid or TooLarge."""
     try:
-        found = msgspec.convert(untrusted.decode(await _body(request)), Question)
+        return msgspec.convert(untrusted.decode(await _body(request)), kind)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from None
-    if len(found.profile) != 1:
-        raise Invalid("expected either user_id or anonymous_id", path="profile")
-    return msgspec.structs.replace(found, after=identifier(found.after, "after"))
 
 
 async def _body(request: Request) -> bytes:

@@ -314,10 +314,13 @@ NO_SECRET = [
 """No key, wrong ones, the public write key, the secret key in another dress, and its hash."""
 
 
+BODIES = {"/v1/decide": question(), "/v1/tokens": {"profile": {"anonymous_id": "ann"}}}
+
+
 async def asked_for(site: Site, address: str, authorization: str) -> httpx.Response:
     headers = {"authorization": authorization}
-    if address == "/v1/decide":
-        return await site.http.post(address, json=question(), headers=headers, auth=httpx.Auth())
+    if address in BODIES:
+        return await site.http.post(address, json=BODIES[address], headers=headers, auth=httpx.Auth())
     return await site.http.get(address, headers=headers, auth=httpx.Auth())
 
 
@@ -326,7 +329,7 @@ ADDRESSES = [
     "/v1/profiles/anonymous_id:ann/segments",
     "/v1/profiles/anonymous_id:ann/segments/completed-buyer/why",
     "/v1/segments",
-    "/v1/decide",
+    *BODIES,
 ]
 
 

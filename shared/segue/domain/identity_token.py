@@ -5,35 +5,20 @@ A JSON Web Token (RFC 7519), HS256, with one of the source's secrets: `sub` is t
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-import jwt
 import msgspec
-from jwt.types import Options
 
+from segue.domain import signed_token
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
-from segue.domain.identity import identifier, is_number
-from segue.domain.time import DAY, SECOND
+from segue.domain.identity import identifier
+from segue.domain.time import DAY
 
 FIELD = "identityToken"
 """Where `context` has it, a call's or that of all."""
 
-ALGORITHM = "HS256"
-LONGEST_TOKEN = 4_096
 LONGEST_LIFE = DAY
-REMEMBERED_TOKENS = 1_024
-
-OPTIONS: Options = {
-    "require": ["sub", "exp"],
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-    "verify_aud": False,
-    "verify_sub": False,
-}
-"""The library knows only its own clock: what depends on time or on the source is looked at here."""
 
 
 class Proven(msgspec.Struct, frozen=True):
@@ -45,10 +30,8 @@ class Proven(msgspec.Struct, frozen=True):
 
 def proven(token: Json, secrets: tuple[str, ...], source: str, now: int) -> Proven | None:
     """What a token proves at `now` (epoch ms) to this source; None if it is none, not ours, or not valid then."""
-    if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
-        return None
-    claims = _signed(token, secrets)
-    if claims is None or not _is_for(claims, source) or not _is_valid(claims, now):
+    claims = signed_token.claims(token, secrets)
+    if claims is None or not _is_for(claims, source) or not signed_token.is_valid(claims, now, LONGEST_LIFE):
         return None
     try:
         user_id = identifier(claims.get("sub"), "sub")
@@ -67,23 +50,6 @@ def without_token(call: Json) -> tuple[Json, Json]:
     return {**call, "context": rest}, context[FIELD]
 
 
-@lru_cache(maxsize=REMEMBERED_TOKENS)
-def _signed(token: str, secrets: tuple[str, ...]) -> Mapping[str, Any] | None:
-    for secret in secrets:
-        try:
-            return jwt.decode(token, secret, algorithms=[ALGORITHM], options=OPTIONS)
-        except (jwt.PyJWTError, ValueError, RecursionError):
-            continue
-    return None
-
-
 def _is_for(claims: Mapping[str, Any], source: str) -> bool:
     audience = claims.get("aud", source)
     return source in audience if isinstance(audience, list) else source == audience
-
-
-def _is_valid(claims: Mapping[str, Any], now: int) -> bool:
-    ends, begins = claims.get("exp"), claims.get("nbf", 0)
-    if not is_number(ends) or not is_number(begins):
-        return False
-    return begins * SECOND <= now < ends * SECOND <= now + LONGEST_LIFE

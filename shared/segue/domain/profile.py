@@ -1,11 +1,15 @@
 """Who a visitor is to Segue: an identifier, and the key its documents are stored under."""
 
 import hmac
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 IdentifierKind: TypeAlias = Literal["user_id", "anonymous_id"]
+
+KINDS: Mapping[str, IdentifierKind] = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
+"""The kinds by their names."""
 
 Key: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 """What `profile_key` makes; checked wherever a message is decoded."""
