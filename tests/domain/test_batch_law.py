@@ -19,6 +19,7 @@ from segue.domain.batch import InSql, OnEngine
 from segue.domain.batch.dialects import FUNCTIONS
 from segue.domain.event import Event
 from segue.domain.rules.intervals import FOREVER, Spans, contains
+from segue.domain.time import HOUR
 from tests.domain.test_laws import FIRST_CATALOG, edges
 from tests.domain.test_laws_more import engine_of, visitor_of
 from tests.oracle import Oracle
@@ -156,6 +157,23 @@ def test_the_whole_language_has_the_same_members_up_to_the_last_message(twin: Ba
         for at in edges(visitor.breakpoints(segment, end), 0):
             if at <= end:
                 assert contains(found.get((segment, "one"), []), at) is visitor.member(segment, at), (segment, at)
+
+
+def test_a_profile_exists_in_sql_too_since_what_happened_first_though_it_was_received_later(twin: Batch) -> None:
+    """
+    happened   b a
+    received     a ──────────── b
+    weekend    [───────────────────  (asked for one hour, from b on)
+    """
+    noon = 1_774_764_000_000  # a Sunday
+    a = Event(message_id="a", name="A", occurred_at=noon, received_at=noon)
+    b = Event(message_id="b", name="B", occurred_at=noon - 5, received_at=noon + HOUR - 6)
+    sundays = {"name": "Sunday", "when": {"time": {"days": ["sun"], "tz": "Europe/Paris"}}, "enter_after": "1h"}
+    found = computed(twin, {"sundays": sundays}, {"one": [a, b]}, noon + 2 * HOUR)
+    visitor = Oracle({"sundays": sundays}).visitor([a, b])
+    assert [since for since, _ in found["sundays", "one"]][:1] == [noon - 5 + HOUR]
+    for at in (noon + HOUR - 6, noon + HOUR - 5):
+        assert contains(found["sundays", "one"], at) is visitor.member("sundays", at)
 
 
 @needs(REES46)

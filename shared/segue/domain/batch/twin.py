@@ -65,13 +65,14 @@ def twin(segments: Mapping[str, Any], program: Program) -> Twin:
 
 
 def rows_for(program: Program) -> str:
-    """The rows of `history` that the engine needs to fold this program: those that some measurement takes, and each
-    profile's first."""
+    """The rows of `history` that the engine needs to fold this program: those that some measurement takes, and those
+    that say since when a profile exists: its first, and what came later but happened before."""
     rows = f"SELECT history.* FROM history JOIN {KNOWN} USING (profile)"
     if program.by_event["*"]:
         return rows
     names = sorted({*program.by_event, *(TRAIT_EVENTS if program.by_trait else ())} - {"*"})
-    return f"{rows} WHERE history.received_at = {KNOWN}.since OR {_named(names)}"
+    first = f"history.received_at = {KNOWN}.since OR history.occurred_at < {KNOWN}.since"
+    return f"{rows} WHERE {first} OR {_named(names)}"
 
 
 def _plan(writer: Writer, name: str, source: object) -> Plan:
