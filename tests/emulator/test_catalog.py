@@ -159,6 +159,8 @@ def test_schema_prints_a_json_schema() -> None:
         "computed",
         "models",
         "slots",
+        "experiments",
+        "holdouts",
         "destinations",
         "lists",
         "consent",

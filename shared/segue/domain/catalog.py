@@ -15,9 +15,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
-from segue.domain import rules
+from segue.domain import experiment, rules
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
+from segue.domain.experiment import Experiment, Holdout
 from segue.domain.part import (
     KEY_HASH,
     MEANINGS,
@@ -231,6 +232,10 @@ class Catalog(Part):
     """Points among visitors, for the condition `cluster`."""
     slots: dict[Id, Slot] = {}
     """The places on a page, and what fills them for whom."""
+    experiments: dict[Id, Experiment] = {}
+    """What is tried out on a share of the visitors, each of whom always gets the same arm."""
+    holdouts: dict[Id, Holdout] = {}
+    """Shares of the visitors that no experiment touches."""
     destinations: dict[Id, Destination] = {}
     """Who is told when somebody enters or leaves a segment."""
     lists: dict[Id, StaticList] = {}
@@ -307,6 +312,7 @@ def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
         *_unknown_segments(catalog),
         *_unknown_purposes(catalog),
         *_repeated_names(catalog),
+        *(problem for id_, found in catalog.experiments.items() for problem in experiment.problems(id_, found)),
         *_shared_keys(catalog),
     ]
 
@@ -347,6 +353,11 @@ def _unknown_segments(catalog: Catalog) -> Iterator[Problem]:
             (("slots", id_, "variants", index, "segment"), variant.segment)
             for id_, slot in catalog.slots.items()
             for index, variant in enumerate(slot.variants)
+        ),
+        *(
+            (("experiments", id_, "segment"), found.segment)
+            for id_, found in catalog.experiments.items()
+            if found.segment is not None
         ),
         *(
             (("destinations", id_, "segments", index), segment)

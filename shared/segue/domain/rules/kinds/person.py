@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from segue.domain.bucket import BUCKETS, bucket
 from segue.domain.event import Event, Json
 from segue.domain.rules.evidence import Entry, Seen, as_seen, content_key, order, over_time
 from segue.domain.rules.finding import Finding
@@ -19,7 +20,6 @@ from segue.domain.rules.wording import quoted
 CONSENT_CHANGED = "Segment Consent Preference Updated"
 EARTH_RADIUS_KM = 6_371.008_8
 
-BUCKETS = 10_000
 PLACES = ("country", "region", "city")
 
 
@@ -257,17 +257,3 @@ def distance_km(near: Near, found: Mapping[str, Json]) -> float:
     across = math.radians(longitude - near.lon)
     chord = math.sin((theirs - ours) / 2) ** 2 + math.cos(ours) * math.cos(theirs) * math.sin(across / 2) ** 2
     return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(chord)))
-
-
-def bucket(seed: str, value: str) -> int:
-    """GrowthBook's hash, version 2, in ten thousandths: 0 to 9,999. Source: its SDK specification."""
-    return fnv1a_32(str(fnv1a_32(seed + value))) % BUCKETS
-
-
-def fnv1a_32(value: str) -> int:
-    """The 32-bit FNV-1a hash over a text's UTF-16 code units, as JavaScript counts characters."""
-    encoded = value.encode("utf-16-le", "surrogatepass")
-    result = 0x811C9DC5
-    for position in range(0, len(encoded), 2):
-        result = (result ^ int.from_bytes(encoded[position : position + 2], "little")) * 0x01000193 & 0xFFFFFFFF
-    return result
