@@ -284,6 +284,7 @@ def _settings(folder: Path) -> Mapping[str, str]:
         "SEGUE_PROJECT": "segue-laptop",
         "SEGUE_PROFILE_SECRET": secrets.token_hex(),
         "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
+        "SEGUE_RECENT_MS": "0",
         "GUNICORN_LOG_LEVEL": "warning",
     }
     given = {name: os.environ[name] for name in chosen if os.environ.get(name)}

@@ -159,8 +159,13 @@ def subscriptions() -> Iterator[Subscription]:
 
 
 def settings_of(data: Path, environment: Mapping[str, str]) -> Settings:
-    """The environment's settings, with the laptop's where it says nothing: webhooks may go to the laptop itself."""
-    laptop = {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true", "SEGUE_PROFILE_SECRET": _profile_secret(data)}
+    """The environment's settings, with the laptop's where it says nothing: webhooks may go to the laptop itself, and
+    every decision is by what is known at its very moment."""
+    laptop = {
+        "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
+        "SEGUE_PROFILE_SECRET": _profile_secret(data),
+        "SEGUE_RECENT_MS": "0",
+    }
     return Settings.from_environment({**laptop, **environment, "SEGUE_PLATFORM": "embedded", "SEGUE_DATA": str(data)})
 
 

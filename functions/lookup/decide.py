@@ -77,7 +77,7 @@ async def decide(
 
 async def _answers(question: Question, key: str, compiled: Compiled, lookup: Lookup) -> AsyncIterator[Answer]:
     if question.after is None:
-        yield await lookup.answer(key, compiled)
+        yield await lookup.answer(key, compiled, recent=True)
     else:
         async for answer in lookup.answers_up_to(key, compiled, question.after):
             yield answer

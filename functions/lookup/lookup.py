@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from functions.lookup.reading import Reader, Recent
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, links, rules, sweep
 from segue.domain.document import PublicProfile, StateDocument
@@ -47,28 +48,38 @@ class Past(Invalid):
 
 
 class Lookup:
-    """Answers for one visitor, named by the profile's key. Raises `Unavailable` if the documents cannot be read."""
+    """Answers for one visitor, named by the profile's key.
 
-    def __init__(self, ports: Ports, catalogs: Catalogs) -> None:
-        self._store = ports.store
+    Raises `Unavailable` if the documents cannot be read, at once while the store is known to be down.
+    """
+
+    def __init__(self, ports: Ports, catalogs: Catalogs, recent_ms: int = 0) -> None:
+        """`recent_ms`: how long a public document may be answered from memory to whoever is content with that."""
+        self._reader = Reader(ports.store, ports.clock)
+        self._recent: Recent[PublicProfile] = Recent(recent_ms)
         self._archive = ports.archive
         self._clock = ports.clock
         self._catalogs = catalogs
 
-    async def answer(self, key: str, compiled: Compiled, at: int | None = None) -> Answer:
+    async def answer(self, key: str, compiled: Compiled, at: int | None = None, *, recent: bool = False) -> Answer:
         """The segments at `at`, by default now.
 
         The public snapshot answers while it is exact and of this catalogue, else the state does: no answer waits for a
         tick, nor for the snapshot of a visitor's first event. Of an instant before the last evaluation the archive
-        tells what was told then, by the definitions of that day.
+        tells what was told then, by the definitions of that day. `recent`: a snapshot will do that this instance began
+        to read less than `recent_ms` ago.
         """
         try:
-            return await self._answer_of_documents(key, compiled, at)
+            return await self._answer_of_documents(key, compiled, at, recent)
         except Past as past:
             return await self._answer_of_archive(key, past.at)
 
-    async def _answer_of_documents(self, key: str, compiled: Compiled, at: int | None) -> Answer:
-        profile = await self._profile(key)
+    async def newest(self, key: str, compiled: Compiled) -> Answer:
+        """The segments now, by the state: whatever was announced of the visitor is in it, as it is written first."""
+        return await self._answer_of_state(key, compiled, None)
+
+    async def _answer_of_documents(self, key: str, compiled: Compiled, at: int | None, recent: bool) -> Answer:
+        profile = await self._profile(key, recent)
         if profile and profile.catalog >= compiled.version:
             instant = self._instant(at, profile.at)
             if profile.known_until is None or instant < profile.known_until:
@@ -98,16 +109,16 @@ class Lookup:
     async def links(self, key: str) -> links.Ledger | None:
         """What was decided of the anonymous visitors that a user is said to be, or the user that one turned out to be;
         None: nobody was ever said to be them."""
-        found = await self._store.get(document.state_path(key))
+        found = await self._reader.get(document.state_path(key))
         state = readable(document.decode_state, found.data) if found else None
-        noted = await self._store.get(links.path(state.redirect.key if state and state.redirect else key))
+        noted = await self._reader.get(links.path(state.redirect.key if state and state.redirect else key))
         return readable(links.decode, noted.data) if noted else None
 
     async def filled(self, compiled: Compiled) -> float:
         """The part of the profiles whose past has been looked through for what is newly measured, from 0 to 1."""
         if compiled.prepared is None:
             return 1.0
-        found = await self._store.get(sweep.PATH)
+        found = await self._reader.get(sweep.PATH)
         known = readable(sweep.decode, found.data) if found else None
         return known.share if known and known.catalog == compiled.version else 0.0
 
@@ -146,20 +157,32 @@ class Lookup:
             raise Past(at, evaluated)
         return at
 
-    async def _profile(self, key: str) -> PublicProfile | None:
+    async def _profile(self, key: str, recent: bool) -> PublicProfile | None:
         """The public profile, that of the user if an anonymous visitor turned out to be one."""
         for _ in range(1 + links.MOST_REDIRECTS):
-            found = await self._store.get(document.profile_path(key))
-            profile = readable(document.decode_profile, found.data) if found else None
+            profile = await self._public(key, recent)
             if profile is None or profile.into is None:
                 return None if profile and profile.is_erased else profile
             key = profile.into
         raise Unavailable("the visitor's documents refer to each other")
 
+    async def _public(self, key: str, recent: bool) -> PublicProfile | None:
+        """The public document. That there is none is never remembered: a visitor's first event is seen at once."""
+        now = self._clock.now()
+        held = self._recent.get(key, now) if recent else None
+        if held is not None:
+            return held
+        found = await self._reader.get(document.profile_path(key))
+        if found is None:
+            return None
+        profile = readable(document.decode_profile, found.data)
+        self._recent.put(key, profile, now)
+        return profile
+
     async def _state(self, key: str) -> StateDocument | None:
         """The state, that of the user if an anonymous visitor turned out to be one."""
         for _ in range(1 + links.MOST_REDIRECTS):
-            found = await self._store.get(document.state_path(key))
+            found = await self._reader.get(document.state_path(key))
             state = readable(document.decode_state, found.data) if found else None
             if state is None or state.redirect is None:
                 return None if state and state.is_erased else state

@@ -21,7 +21,7 @@ CACHING = b"private, no-store"
 @lru_cache(maxsize=1)
 def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGIApp:
     """The app for this platform; `new_id` gives each receipt its id."""
-    lookup = Lookup(platform.ports, platform.catalogs)
+    lookup = Lookup(platform.ports, platform.catalogs, platform.settings.recent_ms)
     return Starlette(
         routes=[
             *Profiles(platform, lookup, new_id).routes,

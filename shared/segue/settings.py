@@ -14,6 +14,8 @@
   be told whom to trust with the client's address (FORWARDED_ALLOW_IPS).
 - SEGUE_WEBHOOK_SECRETS: the secrets that webhooks are signed with, a JSON object from name to secret.
 - SEGUE_IDENTITY_SECRETS: the secrets that sites sign identity tokens with, as well; at least 32 bytes each.
+- SEGUE_RECENT_MS: for how long an instance of lookup may go on deciding by a visitor's document that it has read, 0 to
+  1000; 250 by default.
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks go to private addresses; `false` by default.
 """
 
@@ -33,6 +35,8 @@ SHORTEST_SECRET = 16
 SHORTEST_IDENTITY_SECRET = 32
 """Bytes, as HS256 has them."""
 
+RECENT_MS, LONGEST_RECENT_MS = 250, 1_000
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment says. Its `repr` shows no secret."""
@@ -48,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     geoip: Path | None
     webhook_secrets: Mapping[str, str]
     identity_secrets: Mapping[str, str]
+    recent_ms: int
     allow_private_destinations: bool
 
     def __repr__(self) -> str:
@@ -71,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             geoip=Path(env["SEGUE_GEOIP"]) if env.get("SEGUE_GEOIP") else None,
             webhook_secrets=_named_secrets(env, "SEGUE_WEBHOOK_SECRETS"),
             identity_secrets=_identity_secrets(env),
+            recent_ms=_recent_ms(env),
             allow_private_destinations=_flag(env, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         )
 
@@ -128,6 +134,13 @@ def _identity_secrets(env: Mapping[str, str]) -> Mapping[str, str]:
             expected = f"expected at least {SHORTEST_IDENTITY_SECRET} bytes, found {len(secret.encode())}"
             raise Invalid(expected, path=f"SEGUE_IDENTITY_SECRETS.{name}")
     return found
+
+
+def _recent_ms(env: Mapping[str, str]) -> int:
+    value = env.get("SEGUE_RECENT_MS") or str(RECENT_MS)
+    if not (value.isascii() and value.isdigit() and len(value) <= 4 and int(value) <= LONGEST_RECENT_MS):
+        raise Invalid(f"expected 0 to {LONGEST_RECENT_MS}, found {value!r:.40}", path="SEGUE_RECENT_MS")
+    return int(value)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -43,6 +44,21 @@ async def test_operations_asked_at_once_share_transactions(tmp_path: Path) -> No
         await asyncio.gather(*(database.write(partial(add, f"w{n}")) for n in range(500)))
         assert len(await database.read(listed)) == 500
     assert 1 <= statements.count("COMMIT") < 50
+
+
+async def test_reads_that_nobody_waits_for_any_more_are_left_out(tmp_path: Path) -> None:
+    released, statements = threading.Event(), list[str]()
+    async with words(tmp_path) as database:
+        await database.read(lambda connection: connection.set_trace_callback(statements.append))
+        stuck = asyncio.ensure_future(database.read(lambda _: released.wait()))
+        given_up = [asyncio.ensure_future(database.read(listed)) for _ in range(100)]
+        await asyncio.sleep(0)
+        for each in given_up:
+            each.cancel()
+        released.set()
+        await stuck
+        assert await database.read(listed) == []
+    assert sum("SELECT word" in statement for statement in statements) == 1
 
 
 async def test_an_operation_that_fails_undoes_itself_and_nobody_else(tmp_path: Path) -> None:

@@ -45,10 +45,11 @@ class Site:
         self._events = 0
         self._updated = 0
 
-    def instance(self, store: Store | None = None) -> httpx.AsyncClient:
+    def instance(self, store: Store | None = None, recent_ms: int = 0) -> httpx.AsyncClient:
         """A client of a new instance of lookup, which reads from this store instead of the platform's."""
         ports = self._ports(store or self.embedded.store)
-        platform = Platform(settings=self.settings, ports=ports, catalogs=Catalogs(ports.catalog, self.clock))
+        settings = msgspec.structs.replace(self.settings, recent_ms=recent_ms)
+        platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, self.clock))
         transport = httpx.ASGITransport(application(platform, lambda: "receipt"))
         return httpx.AsyncClient(transport=transport, base_url="http://localhost", auth=(SECRET_KEY, ""))
 

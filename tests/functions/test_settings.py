@@ -17,6 +17,7 @@ def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
     assert settings.platform == "embedded"
     assert settings.data == Path(".segue")
     assert settings.webhook_secrets == settings.identity_secrets == {}
+    assert settings.recent_ms == 250
     assert not settings.allow_private_destinations
 
 
@@ -32,6 +33,7 @@ def test_everything_can_be_said() -> None:
             "SEGUE_GEO_HEADERS": "appengine",
             "SEGUE_GEOIP": "/geo/places.mmdb",
             "SEGUE_IDENTITY_SECRETS": '{"shop": "a secret of at least 32 bytes..."}',
+            "SEGUE_RECENT_MS": "1000",
             "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
         }
     )
@@ -42,6 +44,7 @@ def test_everything_can_be_said() -> None:
     assert (settings.geo_headers, settings.geoip) == ("appengine", Path("/geo/places.mmdb"))
     assert settings.webhook_secrets == {"hook": "s3cret"}
     assert settings.identity_secrets == {"shop": "a secret of at least 32 bytes..."}
+    assert settings.recent_ms == 1_000
     assert settings.allow_private_destinations
 
 
@@ -55,6 +58,8 @@ def test_everything_can_be_said() -> None:
         (LEAST | {"SEGUE_PLATFORM": "google"}, "SEGUE_PROJECT"),
         (LEAST | {"SEGUE_PUSH_AUDIENCE": "https://segue.example"}, "SEGUE_PUSH_ACCOUNT"),
         (LEAST | {"SEGUE_PUSH_ACCOUNT": "push@shop-1"}, "SEGUE_PUSH_AUDIENCE"),
+        (LEAST | {"SEGUE_RECENT_MS": "1001"}, "SEGUE_RECENT_MS"),
+        (LEAST | {"SEGUE_RECENT_MS": "-1"}, "SEGUE_RECENT_MS"),
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": "{"}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": '{"hook": 5}'}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_IDENTITY_SECRETS": '{"a": "not quite thirty-two bytes"}'}, "SEGUE_IDENTITY_SECRETS.a"),

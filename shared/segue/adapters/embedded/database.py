@@ -40,8 +40,8 @@ class Database:
 
     `write` returns once the operation's effect is on the disk (group commit, `synchronous=FULL`); one that raises is
     undone by itself, and the others of its group are committed. `read` sees every write that has returned, waits for no
-    fsync of its own, and must not write. Both raise `Unavailable` where SQLite fails: disk full, damaged file. What is
-    deleted is overwritten.
+    fsync of its own, and must not write; one that nobody waits for any more is left out. Both raise `Unavailable` where
+    SQLite fails: disk full, damaged file. What is deleted is overwritten.
     """
 
     def __init__(self, path: Path, schema: str, *, max_pages: int | None = None) -> None:
@@ -84,7 +84,8 @@ class Database:
                 waiting = self._waiting()
                 ending = None in waiting
                 jobs = [job for job in waiting if job is not None]
-                self._tell([_Outcome(job.answer, self._attempt(job.operation)) for job in jobs if not job.writes])
+                reads = [job for job in jobs if not job.writes and not job.answer.done()]
+                self._tell([_Outcome(job.answer, self._attempt(job.operation)) for job in reads])
                 self._tell(self._commit([job for job in jobs if job.writes]))
 
     def _waiting(self) -> Sequence[_Job[Any] | None]:
