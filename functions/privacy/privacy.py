@@ -1,23 +1,27 @@
 """A visitor is erased: state, public document, links, failed events and archive, with all profiles that are linked.
 
-First it is put down which profiles these are, for once the first is erased nothing tells any more. Then each state
+It is put down which profiles these are, for once one is erased it does not tell of the others any more. Each state
 becomes a tombstone, which lets nothing in that was received before; then everything else goes. Whoever is cut short
 begins again: each step changes nothing where it was done already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from segue import retries, telemetry
 from segue.domain import document, erasure, links, strict
-from segue.domain.document import FAILED_EVENTS, StateDocument
+from segue.domain.document import FAILED_EVENTS
 from segue.domain.erasure import Content, Record
+from segue.domain.errors import Unavailable
 from segue.domain.message import PROFILE_ERASED, FailedMessage, ProfileErased
-from segue.ports import ABSENT, Message, Ports, Write
+from segue.ports import ABSENT, Document, Message, Ports, Write
 
 KINDS = {PROFILE_ERASED: ProfileErased}
+
+Done = TypeVar("Done")
 
 
 class Eraser:
@@ -31,40 +35,47 @@ class Eraser:
     async def __call__(self, message: Message) -> None:
         """Return once nothing is left of the visitor as they were when it was asked, and nothing can come back."""
         asked = strict.decode_one_of(message.type, message.data, KINDS)
-        keys = await retries.on_conflict(self._clock, message.id, lambda: self._concerned(message.id, asked))
-        erased = {
-            key: await retries.on_conflict(self._clock, f"{message.id}:{key}", partial(self._bury, key, asked.at))
-            for key in keys
-        }
+        record = await self._again(message.id, partial(self._begun, message.id, asked))
+        while record.until is None:
+            record = await self._round(message.id, record)
+        erased = dict.fromkeys(record.keys, record.until)
         await self._forget_failures(erased)
         await self._archive.erase(erased)
         telemetry.note("profile_erased", key=asked.key, count=len(erased))
 
-    async def _concerned(self, id_: str, asked: ProfileErased) -> tuple[str, ...]:
-        """The keys of the visitor's profiles: put down at the first try, and the same at every other."""
-        path = erasure.record_path(id_)
-        known = await self._store.get(path)
+    async def _begun(self, id_: str, asked: ProfileErased) -> Record:
+        known = await self._store.get(erasure.record_path(id_))
         if known:
-            return msgspec.json.decode(known.data, type=Record).keys
-        state = await self._state(asked.key)
-        root = state.redirect.key if state and state.redirect else asked.key
-        whole = await self._state(root)
-        linked = [link.key for link in whole.linked] if whole else []
-        keys = tuple(dict.fromkeys([asked.key, root, *linked]))
-        record = msgspec.json.encode(Record(at=asked.at, keys=keys))
-        await self._store.commit([Write(path=path, data=record, expects=ABSENT)])
-        return keys
+            return erasure.decode_record(known.data)
+        record = Record(at=asked.at, keys=(asked.key,))
+        await self._store.commit([_write(id_, record, None)])
+        return record
 
-    async def _state(self, key: str) -> StateDocument | None:
-        stored = await self._store.get(document.state_path(key))
-        return document.decode_state(stored.data) if stored else None
+    async def _round(self, id_: str, record: Record) -> Record:
+        """Bury everybody who is known to be the visitor, and find out whether that was all.
 
-    async def _bury(self, key: str, at: int) -> int:
+        All are to be erased up to one instant: what one of them received while the others were buried went with those.
+        """
+        erased = [await self._again(f"{id_}:{key}", partial(self._bury, id_, key, record.at)) for key in record.keys]
+        return await self._again(id_, partial(self._noted, id_, erased))
+
+    async def _noted(self, id_: str, erased: Sequence[int]) -> Record:
+        """The record after a round that buried profiles up to these instants."""
+        stored, before = await self._record(id_)
+        latest = max(erased)
+        is_over = len(erased) == len(before.keys) and min(erased) == latest
+        after = msgspec.structs.replace(before, at=latest, until=latest if is_over else None)
+        await self._store.commit([_write(id_, after, stored)])
+        return after
+
+    async def _bury(self, id_: str, key: str, at: int) -> int:
         """Put a tombstone in the place of a profile; the instant up to which it is erased."""
         stored = await self._store.get(document.state_path(key))
         before = document.decode_state(stored.data) if stored else None
         if before and before.erased_at is not None and before.erased_at >= at:
             return before.erased_at
+        if before:
+            await self._put_down(id_, erasure.relatives(before))
         tombstone, public = erasure.buried(before, at)
         await self._store.commit(
             [
@@ -79,6 +90,22 @@ class Eraser:
         )
         return public.at
 
+    async def _put_down(self, id_: str, keys: Sequence[str]) -> None:
+        stored, before = await self._record(id_)
+        new = [key for key in keys if key not in before.keys]
+        if new:
+            after = msgspec.structs.replace(before, keys=(*before.keys, *new))
+            await self._store.commit([_write(id_, after, stored)])
+
+    async def _record(self, id_: str) -> tuple[Document, Record]:
+        stored = await self._store.get(erasure.record_path(id_))
+        if stored is None:
+            raise Unavailable(f"{id_}: the record of the erasure is gone")
+        return stored, erasure.decode_record(stored.data)
+
+    async def _again(self, name: str, attempt: Callable[[], Awaitable[Done]]) -> Done:
+        return await retries.on_conflict(self._clock, name, attempt)
+
     async def _forget_failures(self, erased: Mapping[str, int]) -> None:
         async for id_, stored in self._store.scan(FAILED_EVENTS):
             failed = msgspec.json.decode(stored.data, type=FailedMessage)
@@ -89,3 +116,8 @@ class Eraser:
             kept = left and msgspec.structs.replace(failed, type=left.type, data=left.data.decode())
             data = msgspec.json.encode(kept) if kept and kept.type == failed.type else None
             await self._store.commit([Write(path=f"{FAILED_EVENTS}/{id_}", data=data, expects=stored.version)])
+
+
+def _write(id_: str, record: Record, stored: Document | None) -> Write:
+    expects = stored.version if stored else ABSENT
+    return Write(path=erasure.record_path(id_), data=msgspec.json.encode(record), expects=expects)

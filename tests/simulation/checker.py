@@ -20,6 +20,7 @@ from segue.domain.errors import Invalid
 from segue.domain.event import Event
 from segue.domain.membership import Interval, Timeline, Transition, covers
 from segue.domain.message import (
+    ERASURES,
     EVENTS,
     EVENTS_RECEIVED,
     LINK_REQUESTED,
@@ -30,6 +31,7 @@ from segue.domain.message import (
     LinkRequested,
     LinkWithdrawn,
     MembershipChanged,
+    ProfileErased,
 )
 from segue.domain.strict import decode
 from segue.ports import Message, Write
@@ -51,6 +53,9 @@ class Checker:
         self._decided: dict[str, bytes] = {}
         self._transitions: dict[str, list[Transition]] = {}
         self._effects: dict[str, bytes] = {}
+        self._forgotten: set[str] = set()
+        """Transitions of visitors before they were erased, and what was not yet announced of them."""
+        self._unpublished: set[str] = set()
         cloud.on_write.append(self._written)
         cloud.on_publish.append(self._published)
 
@@ -71,12 +76,15 @@ class Checker:
         old = rules.decode(before.state) if before else rules.empty()
         self._expect(after.rev == (before.rev if before else 0) + 1, f"the revision of {key} does not grow by one")
         self._expect(state.seq >= old.seq, f"the sequence of {key} goes back")
-        self._expect(state.instant >= old.instant, f"the instant of {key} goes back")
+        self._expect(after.is_erased or state.instant >= old.instant, f"the instant of {key} goes back")
         self._expect(not before or after.catalog >= before.catalog, f"the catalogue of {key} goes back")
         self._expect(len(msgspec.msgpack.encode(after.outbox)) <= LARGEST_OUTBOX, f"the outbox of {key} grows")
         for entry in after.outbox:
             if before is None or entry not in before.outbox:
                 self._decide(entry)
+        if after.is_erased:
+            self._forgotten |= {f"{key}:{each.seq}" for each in self._transitions.pop(key, [])}
+            self._unpublished |= {f"{entry.key}:{entry.seq}" for entry in (before.outbox if before else ())}
 
     def _decide(self, entry: MembershipChanged) -> None:
         """A committed outbox entry is what there is to announce: once, of consecutive truths, and not too early."""
@@ -110,17 +118,19 @@ class Checker:
 
     def at_rest(self, compiled: Compiled) -> None:
         """Everything published has had its effect, exactly once, and nothing else has."""
-        self._ledger_closes()
         self._outboxes_are_published()
         self._destinations_know_everything()
         states = {key: decode_state(data) for key, data in self._cloud.collection(STATES)}
         public = {key: decode_profile(data) for key, data in self._cloud.collection(PROFILES)}
+        self._ledger_closes(states)
         self._links_are_whole(states, public)
         redirects = {key: document.redirect for key, document in states.items() if document.redirect}
-        events = _accepted(self._received_events(), redirects)
+        erased = _erased(states)
+        events = _accepted(self._received_events(), redirects, erased)
         self._expect(states.keys() == public.keys() >= events.keys(), "some profile is missing")
         asked = {key for pair in self._pairs(LINK_REQUESTED, LinkRequested) for key in pair}
-        self._expect(states.keys() <= events.keys() | asked, "there is a profile too many")
+        self._expect(states.keys() <= events.keys() | asked | erased.keys(), "there is a profile too many")
+        self._erased_are_forgotten(states, public)
         for key, document in states.items():
             state = rules.decode(document.state)
             until = self._workload.log_now if document.imported else self._world.now
@@ -128,21 +138,43 @@ class Checker:
             self._public_document_agrees(key, compiled, state, public[key], until)
             self._announcements_add_up(key, state, self._workload.ticked["import" if document.imported else "wall"])
 
+    def _erased_are_forgotten(self, states: Mapping[str, StateDocument], public: Mapping[str, PublicProfile]) -> None:
+        """Nothing of before is left of whoever asked for it, nor of those they were found to be; nothing came back."""
+        for message in self._cloud.published.get(ERASURES, ()):
+            asked = decode(message.data, ProfileErased)
+            document = states.get(asked.key)
+            until = document.erased_at if document else None
+            self._expect(until is not None and until >= asked.at, f"{asked.key} was not erased")
+        for key, document in states.items():
+            if document.erased_at is None:
+                continue
+            self._expect(self._cloud.erased.get(key) == document.erased_at, f"the archive knows more of {key}")
+            self._expect(document.is_erased == public[key].is_erased, f"{key} is half erased")
+            since = [link.at for link in document.linked] + ([document.redirect.at] if document.redirect else [])
+            self._expect(all(at > document.erased_at for at in since), f"{key} is linked by what was before")
+
     def _links_are_whole(self, states: Mapping[str, StateDocument], public: Mapping[str, PublicProfile]) -> None:
-        """Every request was carried out or refused; redirects, users' states and ledgers tell of the same links."""
+        """Every request was carried out or refused; redirects, users' states and ledgers tell of the same links. Of
+        those who were erased no ledger tells any more."""
+        forgotten = _erased(states).keys()
+
+        def told(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+            return {pair for pair in pairs if forgotten.isdisjoint(pair)}
+
         ledgers = {key: links.decode(data) for key, data in self._cloud.collection(links.LINKS)}
         noted = {(entry.key, key, entry.status) for key, ledger in ledgers.items() for entry in ledger.entries}
         linked = {(visitor, key) for visitor, key, status in noted if status == "linked"}
         redirected = {(key, document.redirect.key) for key, document in states.items() if document.redirect}
-        self._expect(redirected == linked, f"redirects are {redirected}, ledgers tell of {linked}")
         merged = {(link.key, key) for key, document in states.items() for link in document.linked}
-        self._expect(merged == linked, f"states are of {merged}, ledgers tell of {linked}")
         shown = {(key, profile.into) for key, profile in public.items() if profile.into}
-        self._expect(shown == linked, f"public documents lead to {shown}, ledgers tell of {linked}")
-        asked = self._pairs(LINK_REQUESTED, LinkRequested)
-        withdrawn = self._pairs(LINK_WITHDRAWN, LinkWithdrawn)
-        self._expect(asked == {(visitor, key) for visitor, key, _ in noted}, "a request to link was lost")
-        parted = {(visitor, key) for visitor, key, status in noted if status == "withdrawn"}
+        self._expect(merged == redirected, f"states are of {merged}, redirects are {redirected}")
+        self._expect(shown == redirected, f"public documents lead to {shown}, redirects are {redirected}")
+        self._expect(told(redirected) == told(linked), f"redirects are {redirected}, ledgers tell of {linked}")
+        asked = told(self._pairs(LINK_REQUESTED, LinkRequested))
+        withdrawn = told(self._pairs(LINK_WITHDRAWN, LinkWithdrawn))
+        known = told({(visitor, key) for visitor, key, _ in noted})
+        self._expect(asked == known, "a request to link was lost")
+        parted = told({(visitor, key) for visitor, key, status in noted if status == "withdrawn"})
         self._expect(withdrawn == parted, f"{withdrawn} were withdrawn, ledgers tell of {parted}")
 
     def _pairs(self, kind: str, of: type[LinkRequested] | type[LinkWithdrawn]) -> set[tuple[str, str]]:
@@ -151,9 +183,14 @@ class Checker:
         requests = [decode(message.data, of) for message in messages]
         return {(request.anonymous_key, request.key) for request in requests}
 
-    def _ledger_closes(self) -> None:
-        published = sum(len(received.events) for received in self._received_events())
-        counts = [rules.decode(decode_state(data).state).counts for _, data in self._cloud.collection(STATES)]
+    def _ledger_closes(self, states: Mapping[str, StateDocument]) -> None:
+        erased = _erased(states)
+        published = sum(
+            event.received_at > erased.get(received.key, -1)
+            for received in self._received_events()
+            for event in received.events
+        )
+        counts = [rules.decode(document.state).counts for document in states.values()]
         folded = sum(count.folded + count.duplicate + count.late for count in counts)
         self._expect(published == folded, f"{published} events were published, {folded} are accounted for")
         failed = {msgspec.json.decode(data, type=FailedMessage).id for _, data in self._cloud.collection(FAILED_EVENTS)}
@@ -162,7 +199,9 @@ class Checker:
 
     def _outboxes_are_published(self) -> None:
         published = {message.id for message in self._cloud.published.get(MEMBERSHIPS, ())}
-        self._expect(published == self._decided.keys(), f"never announced: {self._decided.keys() - published}")
+        silent = self._decided.keys() - published
+        self._expect(published <= self._decided.keys(), "something was announced that nobody decided")
+        self._expect(silent <= self._unpublished, f"never announced: {silent - self._unpublished}")
 
     def _destinations_know_everything(self) -> None:
         wanted = {
@@ -175,7 +214,10 @@ class Checker:
         given_up = {
             msgspec.json.decode(data, type=FailedMessage).id for _, data in self._cloud.collection(FAILED_EVENTS)
         }
-        self._expect(self._effects.keys() <= wanted, f"nobody asked for {self._effects.keys() - wanted}")
+        unasked = {
+            effect for effect in self._effects.keys() - wanted if effect.rpartition(":")[0] not in self._forgotten
+        }
+        self._expect(not unasked, f"nobody asked for {unasked}")
         lost = wanted - self._effects.keys() - given_up
         self._expect(not lost, f"neither delivered nor given up: {lost}")
 
@@ -229,14 +271,25 @@ def _broken(message: Message) -> bool:
     return False
 
 
-def _accepted(messages: Iterable[EventsReceived], redirects: Mapping[str, Redirect]) -> dict[str, list[Event]]:
-    """The events of each profile, those of linked visitors with the user's; of copies, the one received first."""
+def _erased(states: Mapping[str, StateDocument]) -> Mapping[str, int]:
+    """Up to which instant those are erased who are."""
+    return {key: document.erased_at for key, document in states.items() if document.erased_at is not None}
+
+
+def _accepted(
+    messages: Iterable[EventsReceived], redirects: Mapping[str, Redirect], erased: Mapping[str, int]
+) -> dict[str, list[Event]]:
+    """The events of each profile, those of linked visitors with the user's; of copies, the one received first. What
+    was erased is none."""
     found: dict[str, dict[str, Event]] = {}
     for received in messages:
         redirect = redirects.get(received.key)
         theirs = redirect is not None and (received.proven or received.events[0].received_at <= redirect.at)
+        left = [event for event in received.events if event.received_at > erased.get(received.key, -1)]
+        if not left:
+            continue
         events = found.setdefault(redirect.key if redirect and theirs else received.key, {})
-        for event in received.events:
+        for event in left:
             known = events.get(event.message_id)
             if known is None or event.received_at < known.received_at:
                 events[event.message_id] = event

@@ -4,12 +4,13 @@ import msgspec
 
 from functions.deliver.deliver import Deliverer
 from functions.evaluate.evaluate import Evaluator
+from functions.privacy.privacy import Eraser
 from functions.tick.tick import Ticker
 from functions.update.update import Updater
 from segue import failures
 from segue.catalogs import Catalogs
 from segue.domain.errors import Rejected, Unavailable
-from segue.domain.message import EVENTS, MEMBERSHIPS, SWEEPS, TICKS
+from segue.domain.message import ERASURES, EVENTS, MEMBERSHIPS, SWEEPS, TICKS
 from segue.entrypoint import Handler
 from segue.ports import Message, Ports
 from tests.simulation.ports import Cloud
@@ -29,12 +30,13 @@ class Variant(msgspec.Struct, frozen=True):
     updater: type[Updater] = Updater
     deliverer: type[Deliverer] = Deliverer
     ticker: type[Ticker] = Ticker
+    eraser: type[Eraser] = Eraser
 
 
 CORRECT = Variant()
 
-TOPICS = {"evaluate": EVENTS, "update": MEMBERSHIPS, "deliver": MEMBERSHIPS, "tick": TICKS}
-INSTANCES = {"evaluate": 2, "update": 2, "deliver": 2, "tick": 1}
+TOPICS = {"evaluate": EVENTS, "update": MEMBERSHIPS, "deliver": MEMBERSHIPS, "tick": TICKS, "privacy": ERASURES}
+INSTANCES = {"evaluate": 2, "update": 2, "deliver": 2, "tick": 1, "privacy": 1}
 
 
 class Running:
@@ -93,6 +95,8 @@ class Deployment:
                 return self._variant.updater(ports)
             case "deliver":
                 return self._variant.deliverer(ports, catalogs, SECRETS)
+            case "privacy":
+                return self._variant.eraser(ports)
             case _:
                 return self._variant.ticker(ports, catalogs)
 

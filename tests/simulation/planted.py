@@ -13,12 +13,14 @@ from functions.evaluate.fold import Folded
 from functions.evaluate.link import Pair, Related
 from functions.evaluate.past import Past
 from functions.evaluate.work import Work
+from functions.privacy.privacy import Eraser
 from functions.tick.tick import Ticker
 from functions.update.update import Updater
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, links, rules
 from segue.domain.catalog import Catalog
 from segue.domain.document import StateDocument
+from segue.domain.erasure import Record
 from segue.domain.errors import Conflict, Unavailable
 from segue.domain.message import DeliveryDue, LinkRequested, MembershipChanged
 from segue.domain.profile import shard_of
@@ -223,6 +225,29 @@ class WritesEverySnapshot(Updater):
         await self._ports.store.commit([Write(path=path, data=document.encode(public))])
 
 
+class ErasesWithoutATombstone(Eraser):
+    """What is delivered again brings the visitor back."""
+
+    async def _bury(self, id_: str, key: str, at: int) -> int:
+        until = await super()._bury(id_, key, at)
+        paths = (document.state_path(key), document.profile_path(key))
+        await self._store.commit([Write(path=path, data=None) for path in paths])
+        return until
+
+
+class ErasesOnlyWhomItIsAskedFor(Eraser):
+    async def _put_down(self, id_: str, keys: Sequence[str]) -> None:  # noqa: ARG002  # the bug
+        return
+
+
+class ErasesEachAtItsOwnInstant(Eraser):
+    async def _noted(self, id_: str, erased: Sequence[int]) -> Record:
+        _, before = await self._record(id_)
+        if len(erased) < len(before.keys):
+            return before
+        return await super()._noted(id_, [max(erased)] * len(erased))
+
+
 class TicksAheadOfTime(Ticker):
     async def _tell(self, shard: int, until: int, slots: asyncio.Semaphore) -> None:
         await super()._tell(shard, until + 10 * MINUTE, slots)
@@ -275,6 +300,7 @@ BUGS: Sequence[Variant] = (
     Variant("takes the archive for complete", evaluator=TakesTheArchiveForComplete),
     Variant("merges twice", evaluator=MergesTwice),
     Variant("parts without the past of the visitor", evaluator=PartsWithoutThePastOfTheVisitor),
+    Variant("erases without a tombstone", eraser=ErasesWithoutATombstone),
     Variant("writes every snapshot, old ones too", updater=WritesEverySnapshot),
     Variant("ticks ahead of time", ticker=TicksAheadOfTime),
     Variant("drops what a destination does not take", deliverer=DropsWhatFails),
@@ -289,5 +315,7 @@ RARE_BUGS: Sequence[Variant] = (
     Variant("links without a precondition", evaluator=LinksWithoutAPrecondition),
     Variant("links one document after the other", evaluator=LinksOneAfterTheOther),
     Variant("links again what was withdrawn", evaluator=LinksAgainWhatWasWithdrawn),
+    Variant("erases only whom it is asked for", eraser=ErasesOnlyWhomItIsAskedFor),
+    Variant("erases each at its own instant", eraser=ErasesEachAtItsOwnInstant),
 )
 """Those that take seconds to be seen."""

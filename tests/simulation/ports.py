@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from segue.domain.erasure import Content, remaining
 from segue.domain.errors import Conflict, Invalid, Unavailable
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived, MembershipChanged
 from segue.domain.profile import SHARDS
@@ -34,6 +35,8 @@ class Cloud:
         self.published: dict[str, list[Message]] = {}
         self.subscribers: dict[str, list[Callable[[Message], None]]] = {}
         self.catalog: PublishedCatalog | None = None
+        self.erased: dict[str, int] = {}
+        """Whom the archive forgot, and up to which instant."""
         self.receiver: Callable[[str, bytes, Mapping[str, str]], int] = lambda *_: 200
         self.on_write: list[Watcher] = []
         self.on_publish: list[Callable[[str, Message], None]] = []
@@ -92,8 +95,13 @@ class Cloud:
         for message in messages:
             with contextlib.suppress(Invalid):
                 key = decode(message.data, EventsReceived).key
-                found.setdefault(key, []).append(message)
+                left = remaining(Content(message.type, message.data), self.erased)
+                if left and left.type == message.type:
+                    found.setdefault(key, []).append(msgspec.structs.replace(message, data=left.data))
         return {key: found[key] for key in keys if key in found}
+
+    def erase(self, erased: Mapping[str, int]) -> None:
+        self.erased |= {key: max(at, self.erased.get(key, at)) for key, at in erased.items()}
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -214,7 +222,7 @@ class SimulatedClock:
 
 
 class SimulatedArchive:
-    """What is published is archived; only whole histories are asked for."""
+    """What is published is archived; whole histories are asked for, and visitors forgotten."""
 
     def __init__(self, cloud: Cloud, instance: Instance) -> None:
         self._cloud = cloud
@@ -243,7 +251,7 @@ class SimulatedArchive:
         raise AssertionError(f"no function of the simulation asks for {message_ids} of {key}")
 
     async def erase(self, erased: Mapping[str, int]) -> None:
-        raise AssertionError(f"no function of the simulation erases {erased}")
+        await self._cloud.world.call(self._instance, "erase from the archive", lambda: self._cloud.erase(erased))
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
         raise AssertionError(f"no function reads {topic}")

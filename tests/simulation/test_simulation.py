@@ -36,6 +36,8 @@ FAULTS = (
     "receives segue.link.requested",
     "receives segue.link.withdrawn",
     "commit links/",
+    "receives segue.profile.erased",
+    "erase from the archive",
 )
 """What histories tell of: faults, and answers to them that are rarely needed."""
 

@@ -9,16 +9,19 @@ from segue import catalogs
 from segue.domain.errors import Unavailable
 from segue.domain.event import Event
 from segue.domain.message import (
+    ERASURES,
     EVENTS,
     EVENTS_RECEIVED,
     LINK_REQUESTED,
     LINK_WITHDRAWN,
+    PROFILE_ERASED,
     TICK,
     TICKS,
     ClockName,
     EventsReceived,
     LinkRequested,
     LinkWithdrawn,
+    ProfileErased,
     Tick,
 )
 from segue.domain.profile import ProfileRef, profile_key
@@ -93,13 +96,15 @@ class Workload:
         """When each clock ticked last."""
 
     def storm(self, visits: int) -> None:
-        """Offer visits, parts of an import, poison and ticks (some missed, some twice) over the next 25 minutes."""
+        """Offer visits, parts of an import, erasures, poison and ticks (some missed, some twice) over 25 minutes."""
         for _ in range(visits):
             delay = self._world.random.randrange(STORM)
             visit = self._import if self._world.chance(0.25) else self._visit
             self._world.offer(visit, delay=delay)
         for _ in range(self._world.random.choice((0, 1, 1, 2))):
             self._world.offer(self._identify, delay=self._world.random.randrange(STORM))
+        if self._world.chance(0.25):
+            self._world.offer(self._erase, delay=self._world.random.randrange(STORM))
         for delay in range(0, STORM, 12 * MINUTE):
             for _ in range(self._world.random.choice((0, 1, 1, 1, 2))):
                 self._world.offer(self.tick, delay=delay)
@@ -147,7 +152,7 @@ class Workload:
             at=self._world.now,
         )
         message = self._message(LINK_REQUESTED, msgspec.json.encode(request))
-        self._world.start(self._publish_surely(message), _must_succeed)
+        self._world.start(self._publish_surely(EVENTS, message), _must_succeed)
         if self._world.chance(0.3):
             self._world.offer(lambda: self._withdraw(request), delay=self._world.random.randrange(STORM))
 
@@ -161,12 +166,19 @@ class Workload:
             at=self._world.now,
         )
         message = self._message(LINK_WITHDRAWN, msgspec.json.encode(withdrawal))
-        self._world.start(self._publish_surely(message), _must_succeed)
+        self._world.start(self._publish_surely(EVENTS, message), _must_succeed)
 
-    async def _publish_surely(self, message: Message) -> None:
+    def _erase(self) -> None:
+        """A visitor asks to be forgotten, and goes on."""
+        profile = self._world.random.choice((*PROFILES, *USERS))
+        erased = ProfileErased(key=profile_key(self._secret, profile), at=self._world.now)
+        message = self._message(PROFILE_ERASED, msgspec.json.encode(erased))
+        self._world.start(self._publish_surely(ERASURES, message), _must_succeed)
+
+    async def _publish_surely(self, topic: str, message: Message) -> None:
         while True:
             try:
-                await self._bus.publish(EVENTS, [message])
+                await self._bus.publish(topic, [message])
                 return
             except Unavailable:
                 continue

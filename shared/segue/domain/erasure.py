@@ -1,6 +1,6 @@
 """Erasing visitors: what is left of their documents, and of the messages that tell of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -33,15 +33,29 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """`erasures/{id}`: who was erased up to `at` (epoch ms), as keys alone: all profiles of one visitor."""
+    """`erasures/{id}`: who is erased up to `at` (epoch ms) or somewhat later: all profiles of one visitor, by key.
+
+    `until`: all of them are buried, up to this instant.
+    """
 
     at: int
     keys: tuple[Key, ...]
+    until: int | None = None
 
 
 def record_path(id_: str) -> str:
     """Where the store keeps the record of the request with this id."""
     return f"erasures/{id_}"
+
+
+def decode_record(data: bytes) -> Record:
+    """The record in the bytes that the store has of it."""
+    return msgspec.json.decode(data, type=Record)
+
+
+def relatives(document: StateDocument) -> Sequence[Key]:
+    """The profiles that this one is the same visitor as: the user, or the anonymous ones that are part of it."""
+    return [document.redirect.key] if document.redirect else [link.key for link in document.linked]
 
 
 def buried(before: StateDocument | None, at: int) -> tuple[StateDocument, PublicProfile]:
