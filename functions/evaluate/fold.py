@@ -6,7 +6,7 @@ from functions.evaluate.past import PastNeeded
 from functions.evaluate.work import Oversized, Work
 from segue.catalogs import Compiled, is_behind
 from segue.domain import rules
-from segue.domain.document import Prepared, Redirect, StateDocument, encode
+from segue.domain.document import Prepared, StateDocument, encode
 from segue.domain.errors import Unavailable
 from segue.domain.membership import Transition
 from segue.domain.message import MembershipChanged
@@ -58,6 +58,7 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         redirect=before.redirect if before else None,
         erased_at=before.erased_at if before else None,
         refold_at=_refold_at(work, known, state, compiled),
+        bucketing_id=known.bucketing_id if known else _first_seen_as(profile, work),
     )
     if after.changed or after.pending or known is None or known.catalog < compiled.version:
         return _fitting(announced(work.key, document, after, compiled), work, largest)
@@ -67,7 +68,7 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
 def announced(key: str, document: StateDocument, state: rules.State, compiled: Compiled) -> Folded:
     """The document with this state in the next revision, its outbox holding what the state led to and a snapshot."""
     after = rules.drained(state)
-    entry = snapshot(key, document.profile, after, state.pending, compiled, document.redirect)
+    entry = snapshot(key, document, after, state.pending, compiled)
     return _written(msgspec.structs.replace(document, catalog=compiled.version, outbox=(entry,)), after)
 
 
@@ -176,20 +177,23 @@ def _is_imported(work: Work, before: StateDocument | None, state: rules.State, c
     return bool(work.imported)
 
 
+def _first_seen_as(profile: ProfileRef, work: Work) -> str | None:
+    """The anonymous id with which a user is first seen, and has perhaps seen an arm of an experiment already."""
+    if profile.kind != "user_id":
+        return None
+    return next((event.anonymous_id for event in work.events if event.anonymous_id is not None), None)
+
+
 def snapshot(
-    key: str,
-    profile: ProfileRef,
-    state: rules.State,
-    transitions: tuple[Transition, ...],
-    compiled: Compiled,
-    redirect: Redirect | None = None,
+    key: str, document: StateDocument, state: rules.State, transitions: tuple[Transition, ...], compiled: Compiled
 ) -> MembershipChanged:
-    """What is told of a state: its memberships from its instant on, and the transitions that led to them; of one that
-    is part of another profile, that too."""
+    """What is told of a state: its memberships from its instant on, and the transitions that led to them; whose it is
+    and what they are bucketed by, as its document says, and of one that is part of another profile, that too."""
+    redirect = document.redirect
     timeline = rules.timeline(compiled.program, state, state.instant)
     return MembershipChanged(
         key=key,
-        profile=profile,
+        profile=document.profile,
         seq=state.seq,
         catalog=compiled.version,
         at=state.instant,
@@ -199,4 +203,5 @@ def snapshot(
         approximate=tuple(sorted(timeline.approximate)),
         into=redirect.key if redirect else None,
         into_since=redirect.at if redirect else None,
+        bucketing_id=document.bucketing_id,
     )

@@ -54,13 +54,14 @@ def joined(request: LinkRequested, pair: Pair, compiled: Compiled, past: Past | 
     follow the anonymous visitor that it leaves every segment. Raises PastNeeded if a history has to be looked up first,
     and Unavailable if what was found is less than a state has folded.
     """
-    known, anonymous = _whose(pair.known, request.profile), _whose(pair.anonymous, request.anonymous)
+    seen_as = request.anonymous.value
+    known, anonymous = _whose(pair.known, request.profile, seen_as), _whose(pair.anonymous, request.anonymous)
     ours = _state(request.key, known, compiled, past)
     theirs = _state(request.anonymous_key, anonymous, compiled, past)
     at = max(request.at, theirs.instant)  # all that the anonymous visitor's state has is the user's from now on
     merged = _merged(compiled.program, ours, theirs, at)
     left = rules.succeed(compiled.program, theirs, rules.empty(), merged.instant)
-    user = known or _new(request.profile, request)
+    user = known or _new(request.profile, request, seen_as)
     user = msgspec.structs.replace(
         user,
         prepared=_prepared(known, anonymous, compiled, at),
@@ -80,12 +81,16 @@ def joined(request: LinkRequested, pair: Pair, compiled: Compiled, past: Past | 
 def parted(request: LinkWithdrawn, pair: Pair, compiled: Compiled, past: Past | None) -> Related:
     """The documents once the two are two again, each folded anew from what was archived under its own keys.
 
-    What both announced stands; in what they now differ is announced. Raises as `joined` does.
+    What both announced stands; in what they now differ is announced. A user who was bucketed by the visitor's id is
+    bucketed by their own. Raises as `joined` does.
     """
     if past is None or pair.known is None or pair.anonymous is None:
         raise PastNeeded
     linked = tuple(link for link in pair.known.linked if link.key != request.anonymous_key)
-    user = msgspec.structs.replace(pair.known, linked=linked)
+    seen_as = pair.known.bucketing_id
+    user = msgspec.structs.replace(
+        pair.known, linked=linked, bucketing_id=None if seen_as == request.anonymous.value else seen_as
+    )
     visitor = msgspec.structs.replace(pair.anonymous, redirect=None)
     whole = (*past.of(request.key, pair.known), *past.of(request.anonymous_key, visitor))
     return Related(
@@ -106,9 +111,11 @@ def _anew(key: str, document: StateDocument, whole: Sequence[rules.Delivery], co
     return announced(key, msgspec.structs.replace(document, prepared=ready), after, compiled)
 
 
-def _whose(before: StateDocument | None, profile: ProfileRef) -> StateDocument | None:
-    """The document, of this profile again if it was erased."""
-    return msgspec.structs.replace(before, profile=profile) if before and before.is_erased else before
+def _whose(before: StateDocument | None, profile: ProfileRef, bucketing_id: str | None = None) -> StateDocument | None:
+    """The document; if it was erased, one of this profile that begins anew."""
+    if before is None or not before.is_erased:
+        return before
+    return msgspec.structs.replace(before, profile=profile, bucketing_id=bucketing_id)
 
 
 def _state(key: str, before: StateDocument | None, compiled: Compiled, past: Past | None) -> rules.State:
@@ -141,6 +148,8 @@ def _prepared_of(before: StateDocument, compiled: Compiled) -> rules.State | Non
     return rules.decode(before.prepared.state)
 
 
-def _new(profile: ProfileRef, request: LinkRequested) -> StateDocument:
+def _new(profile: ProfileRef, request: LinkRequested, bucketing_id: str | None = None) -> StateDocument:
     """The document of a profile of which there is none yet."""
-    return StateDocument(profile=profile, state=b"", catalog=0, rev=0, imported=request.imported)
+    return StateDocument(
+        profile=profile, state=b"", catalog=0, rev=0, imported=request.imported, bucketing_id=bucketing_id
+    )

@@ -77,7 +77,7 @@ def rebuilt(
         rev=before.rev + 1,
         prepared=None,
         refold_at=None,
-        outbox=(snapshot(key, before.profile, state, transitions, compiled, before.redirect),),
+        outbox=(snapshot(key, before, state, transitions, compiled),),
     )
     return Folded(after, document.encode(after), state.due), transitions
 

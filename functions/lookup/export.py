@@ -23,8 +23,9 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one visitor, of all profiles that are theirs. Instants are in epoch ms.
 
     `known`: there is a state. `state` is the evidence by measurement as the rules keep it; `outbox` what is about to be
-    announced; `failed` what could not be worked through; `events` what is archived, in the order in which it came.
-    `consent` has, of each purpose, what was said last, and all that was said of it before.
+    announced; `bucketing_id` what they are bucketed by in experiments; `failed` what could not be worked through;
+    `events` what is archived, in the order in which it came. `consent` has, of each purpose, what was said last, and
+    all that was said of it before.
     """
 
     profile: str
@@ -34,6 +35,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     segments: Json
     state: Json
     outbox: Json
+    bucketing_id: str
     consent: Mapping[str, Json]
     failed: Sequence[Json]
     events: Sequence[Json]
@@ -60,6 +62,7 @@ async def exported(ports: Ports, catalogs: Catalogs, profile: ProfileRef, key: s
         segments=_segments(readable(document.decode_profile, public.data)) if public else {},
         state=_readable(state, compiled) if state and not state.is_erased else None,
         outbox=msgspec.to_builtins(state.outbox) if state else [],
+        bucketing_id=(state.bucketing_id if state else None) or profile.value,
         consent=_consent([event for _, event in events]),
         failed=[each async for each in _failed(ports, keys)],
         events=[{"source": source, **msgspec.to_builtins(event)} for source, event in events],

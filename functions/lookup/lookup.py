@@ -29,7 +29,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A visitor's segments at the instant `as_of`, each with the interval of membership that covers it.
 
     `known`: some event of the visitor has been evaluated. `approximate`: segments whose evidence passed a cap.
-    `includes`: the message that was asked for is in the answer; true if none was.
+    `includes`: the message that was asked for is in the answer; true if none was. `bucketing_id`: what a user is
+    bucketed by in experiments, if not by the own id.
     """
 
     known: bool
@@ -37,6 +38,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     segments: Mapping[str, Interval]
     approximate: frozenset[str] = frozenset()
     includes: bool = True
+    bucketing_id: str | None = None
 
 
 class Past(Invalid):
@@ -83,7 +85,7 @@ class Lookup:
         if profile and profile.catalog >= compiled.version:
             instant = self._instant(at, profile.at)
             if profile.known_until is None or instant < profile.known_until:
-                return _answer(instant, profile.memberships, profile.approximate)
+                return _answer(instant, profile.memberships, profile.approximate, bucketing_id=profile.bucketing_id)
         return await self._answer_of_state(key, compiled, at)
 
     async def _answer_of_archive(self, key: str, at: int) -> Answer:
@@ -93,7 +95,8 @@ class Lookup:
         if told is None:
             return Answer(known=False, as_of=at, segments={})
         exact = told.known_until is None or at < told.known_until
-        return _answer(at, told.memberships, told.approximate if exact else told.memberships)
+        approximate = told.approximate if exact else told.memberships
+        return _answer(at, told.memberships, approximate, bucketing_id=told.bucketing_id)
 
     async def explanation(self, key: str, compiled: Compiled, segment: str, at: int | None = None) -> rules.Explanation:
         """Why the visitor is in a segment at `at`, by default now, or not: from the state alone, in one read.
@@ -145,7 +148,7 @@ class Lookup:
         instant = self._instant(at, state.instant)
         timeline = rules.timeline(compiled.program, state, instant)
         includes = message_id is None or rules.holds(state, message_id)
-        return _answer(instant, timeline.memberships, timeline.approximate, includes)
+        return _answer(instant, timeline.memberships, timeline.approximate, includes, stored.bucketing_id)
 
     def _instant(self, at: int | None, evaluated: int) -> int:
         """The instant to answer for. A profile's time never goes back, whichever instance's clock is behind."""
@@ -203,6 +206,7 @@ def _answer(
     memberships: Mapping[str, tuple[Interval, ...]],
     approximate: Iterable[str],
     includes: bool = True,
+    bucketing_id: str | None = None,
 ) -> Answer:
     spans = {segment: covers(intervals, instant) for segment, intervals in memberships.items()}
     return Answer(
@@ -211,4 +215,5 @@ def _answer(
         segments={segment: span for segment, span in spans.items() if span},
         approximate=frozenset(approximate),
         includes=includes,
+        bucketing_id=bucketing_id,
     )

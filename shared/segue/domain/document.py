@@ -15,7 +15,7 @@ from segue.domain.profile import NOBODY, Key, ProfileRef
 STATES, PROFILES, FAILED_EVENTS = "states", "profiles", "failed_events"
 """The collections."""
 
-SCHEMA = 2
+SCHEMA = 3
 """The newest shape of either document that this code reads, and the one it writes."""
 
 
@@ -52,7 +52,8 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     `erased_at`: nothing that was received up to this instant (epoch ms) is folded any more. An erased profile is
     nobody's, with an empty state whose numbers go on, until something later begins it anew. `refold_at`: what was
     imported is older than what the state looks back to; it is folded anew from the archive once time has come to this
-    instant of its clock.
+    instant of its clock. `bucketing_id`: what a user is bucketed by in experiments, if not by the own id: the
+    anonymous id with which they were first seen. It is settled when the document begins.
     """
 
     profile: ProfileRef
@@ -66,6 +67,7 @@ class StateDocument(msgspec.Struct, frozen=True, kw_only=True):
     redirect: Redirect | None = None
     erased_at: int | None = None
     refold_at: int | None = None
+    bucketing_id: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -85,6 +87,7 @@ class PublicProfile(msgspec.Struct, frozen=True, kw_only=True):
     memberships: dict[str, tuple[Interval, ...]]
     approximate: tuple[str, ...] = ()
     into: Key | None = None
+    bucketing_id: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -134,6 +137,7 @@ def public(changed: MembershipChanged) -> PublicProfile:
         memberships=changed.memberships,
         approximate=changed.approximate,
         into=changed.into,
+        bucketing_id=changed.bucketing_id,
     )
 
 

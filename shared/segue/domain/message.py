@@ -151,7 +151,8 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     `seq` orders the snapshots of a profile and is above that of every transition in it. `catalog` is the catalogue
     version that computed it, `at` the evaluation's instant; the snapshot is exact from `at` up to `known_until`.
     `into` is the profile that an anonymous one is part of, with all that was received up to `into_since`: the newest
-    snapshot of each tells who is linked.
+    snapshot of each tells who is linked. `bucketing_id` is what the visitor is bucketed by in experiments, if not
+    by the own id.
     """
 
     key: Key
@@ -165,6 +166,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     approximate: tuple[str, ...] = ()
     into: Key | None = None
     into_since: int | None = None
+    bucketing_id: str | None = None
 
 
 class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):
