@@ -6,11 +6,10 @@ from typing import get_args
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from functions.ingest.body import read_body
 from functions.ingest.ingest import Accepted, Address, ingest
@@ -28,23 +27,17 @@ from functions.ingest.senders import (
 )
 from functions.ingest.tracker import beside_scripts
 from segue import entrypoint, telemetry
-from segue.catalogs import Catalogs
+from segue.browsers import Answers
 from segue.domain.call import CallType, Reception
 from segue.domain.catalog import Catalog, Source
 from segue.domain.credential import basic_user
 from segue.domain.enrichment import Circumstances, circumstances
-from segue.domain.errors import NotFound, SegueError, Unauthorized
+from segue.domain.errors import NotFound, Unauthorized
 from segue.domain.event import Json
 from segue.domain.message import EVENTS
 from segue.domain.profile import profile_key
 from segue.domain.rate import Allowances
 from segue.domain.untrusted import decode
-
-PREFLIGHT_KEPT_S = 7_200
-"""How long a browser may remember a preflight's answer: as long as Chromium does at most."""
-
-READABLE_HEADERS = ("ETag", "Retry-After", "X-RateLimit-Reset")
-"""What a browser's SDK may see of an answer, besides what any page may."""
 
 ADDRESSES: Mapping[str, Address] = {
     **{call: call for call in get_args(CallType)},
@@ -80,7 +73,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
             Route("/v1/projects/{write_key}/settings", endpoint.settings, methods=["GET"]),
             *(Route(path, endpoint.source_config, methods=["GET"]) for path in ("/sourceConfig", "/sourceConfig/")),
         ],
-        middleware=[Middleware(Answers, catalogs=platform.catalogs), Middleware(entrypoint.BugsAnswered)],
+        middleware=[Middleware(Answers, platform.catalogs, CACHING), Middleware(entrypoint.BugsAnswered)],
         exception_handlers=entrypoint.exception_handlers,
     )
     return beside_scripts(answering)
@@ -194,34 +187,3 @@ class Endpoint:
         for warning, count in accepted.warnings.items():
             telemetry.note("event_warning", "DEBUG", source=source, type=warning, count=count)
         return SUCCESS
-
-
-class Answers(CORSMiddleware):
-    """Every answer's headers, errors' and preflights' too: which pages may read it, and nothing that could be misused.
-
-    A preflight names no source, so that an origin passes it if any source has it; the call itself is held to its own
-    source's (see `sender`). Cookies are never allowed: nothing here needs them.
-    """
-
-    def __init__(self, app: ASGIApp, catalogs: Catalogs) -> None:
-        super().__init__(
-            app,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=READABLE_HEADERS,
-            max_age=PREFLIGHT_KEPT_S,
-        )
-        self._catalogs = catalogs
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        send = entrypoint.safely(send, CACHING)
-        if not any(name == b"origin" for name, _ in scope["headers"]):
-            await self.app(scope, receive, send)
-            return
-        try:
-            catalog = (await self._catalogs.current()).catalog
-        except SegueError as error:
-            await entrypoint.error_response(error)(scope, receive, send)
-            return
-        self.allow_origins = {origin for source in catalog.sources.values() for origin in source.origins}
-        await super().__call__(scope, receive, send)

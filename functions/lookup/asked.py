@@ -45,10 +45,15 @@ def one_profile(said: Mapping[IdentifierKind, Json]) -> ProfileRef:
     return profile(kind, value)
 
 
-def at(request: Request) -> int | None:
-    """The instant of `?at=`, epoch milliseconds or ISO 8601; None without. Raises Invalid."""
+def refuse_long_query(request: Request) -> None:
+    """Raises HTTPException."""
     if len(request.scope["query_string"]) > LONGEST_QUERY:
         raise HTTPException(414)
+
+
+def at(request: Request) -> int | None:
+    """The instant of `?at=`, epoch milliseconds or ISO 8601; None without. Raises Invalid."""
+    refuse_long_query(request)
     asked = request.query_params.get("at")
     if asked is None:
         return None
@@ -61,12 +66,13 @@ def at(request: Request) -> int | None:
 async def body(request: Request, kind: type[Asked]) -> Asked:
     """What the JSON body asks, as a value of this kind. Raises Invalid or TooLarge."""
     try:
-        return msgspec.convert(untrusted.decode(await _body(request)), kind)
+        return msgspec.convert(untrusted.decode(await read_body(request)), kind)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from None
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises Invalid or TooLarge; or HTTPException, if it does not come in time."""
     try:
         async with asyncio.timeout(LONGEST_READ_S):
             body = await capped_body(request, LARGEST_BODY)

@@ -1,7 +1,7 @@
 """What to show a visitor: content for each slot, always in time, and default content where nothing is known."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -30,17 +30,20 @@ Reason: TypeAlias = Literal[
 | unknown_slot | none: the catalogue has no such slot |
 """
 
-LONGEST_DEADLINE_MS = 10_000
+DEFAULT_DEADLINE_MS, LONGEST_DEADLINE_MS = 150, 10_000
 MOST_SLOTS = 100
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked: which slots for which visitor, perhaps not before a message is included, and how soon."""
+    """What is asked: which slots for which visitor, perhaps not before a message is included, and how soon.
 
-    profile: dict[IdentifierKind, Json]
+    A browser need not say which visitor: it can only ask about its own.
+    """
+
+    profile: dict[IdentifierKind, Json] = {}
     slots: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_SLOTS)]
     after: str | None = None
-    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_DEADLINE_MS)] = 150
+    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_DEADLINE_MS)] = DEFAULT_DEADLINE_MS
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,30 +59,47 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     includes_after: bool | None = None
 
 
+class Known(msgspec.Struct, frozen=True):
+    """The newest answer that there was in time, if there was any, and why there is no newer one, if one was wanted."""
+
+    answer: Answer | None
+    failure: Reason | None = None
+
+
 async def decide(
     question: Question, key: str, compiled: Compiled, lookup: Lookup, deadline: float
 ) -> Mapping[str, Decision]:
     """A decision for each slot: at `deadline` (the event loop's clock) at the latest, from the best known by then."""
-    answer: Answer | None = None
-    failure: Reason | None = None
-    try:
-        async with asyncio.timeout_at(deadline):
-            async for newer in _answers(question, key, compiled, lookup):
-                answer = newer
-    except TimeoutError:
-        failure = "deadline"
-    except Unavailable:
-        failure = "store_unavailable"
-    includes_after = None if question.after is None else answer is not None and answer.includes
-    decisions = {name: _decision(compiled.catalog.slots.get(name), answer, failure) for name in question.slots}
+    known = await known_by(deadline, key, compiled, lookup, question.after)
+    includes_after = None if question.after is None else known.answer is not None and known.answer.includes
+    decisions = decided(question.slots, compiled, known)
     return {name: replace(decision, includes_after=includes_after) for name, decision in decisions.items()}
 
 
-async def _answers(question: Question, key: str, compiled: Compiled, lookup: Lookup) -> AsyncIterator[Answer]:
-    if question.after is None:
+async def known_by(deadline: float, key: str, compiled: Compiled, lookup: Lookup, after: str | None = None) -> Known:
+    """What is known of a visitor at `deadline` (the event loop's clock) at the latest, with the message `after`."""
+    answer: Answer | None = None
+    try:
+        async with asyncio.timeout_at(deadline):
+            async for newer in _answers(key, compiled, lookup, after):
+                answer = newer
+    except TimeoutError:
+        return Known(answer, "deadline")
+    except Unavailable:
+        return Known(answer, "store_unavailable")
+    return Known(answer)
+
+
+def decided(slots: Iterable[str], compiled: Compiled, known: Known) -> Mapping[str, Decision]:
+    """A decision for each of these slots, from what is known."""
+    return {name: _decision(compiled.catalog.slots.get(name), known.answer, known.failure) for name in slots}
+
+
+async def _answers(key: str, compiled: Compiled, lookup: Lookup, after: str | None) -> AsyncIterator[Answer]:
+    if after is None:
         yield await lookup.answer(key, compiled, recent=True)
     else:
-        async for answer in lookup.answers_up_to(key, compiled, question.after):
+        async for answer in lookup.answers_up_to(key, compiled, after):
             yield answer
 
 

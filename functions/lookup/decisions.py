@@ -1,7 +1,6 @@
 """The address of decisions: what fills each slot for a visitor, in time."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -10,27 +9,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from functions.lookup import asked
-from functions.lookup.admission import admit
+from functions.lookup.admission import Asker, asker
 from functions.lookup.answers import answered
-from functions.lookup.decide import Question, decide
+from functions.lookup.deadline import Deadline
+from functions.lookup.decide import Decision, Question, decide
 from functions.lookup.lookup import Lookup
 from segue import entrypoint
+from segue.domain.catalog import Catalog
 from segue.domain.identity import identifier
 from segue.domain.profile import profile_key
 
-IN_TIME = 0.9
-"""The part of the deadline after which a decision is made, so that it has arrived by the deadline."""
-
-FOR_A_NEWER_CATALOG = 0.3
-"""The part of the deadline that a stale catalogue may take to be read again; the first may take all of it."""
-
 
 class Decisions:
-    """Answers questions of who has the secret key."""
+    """Answers questions of sites' servers, and of visitors' browsers."""
 
     def __init__(self, platform: entrypoint.Serving, lookup: Lookup) -> None:
         self._key_of = partial(profile_key, platform.settings.profile_secret)
-        self._catalogs = platform.catalogs
+        self._platform = platform
         self._lookup = lookup
 
     @property
@@ -40,11 +35,24 @@ class Decisions:
     async def decide(self, request: Request) -> Response:
         """POST /v1/decide: what fills each slot. The deadline counts from when the question has arrived."""
         question = await asked.body(request, Question)
-        profile = asked.one_profile(question.profile)
         question = replace(question, after=identifier(question.after, "after"))
-        seconds = question.deadline_ms / 1_000
-        deadline = asyncio.get_running_loop().time() + seconds * IN_TIME
-        patience_s = seconds * (FOR_A_NEWER_CATALOG if self._catalogs.held else IN_TIME)
-        compiled = await self._catalogs.current(patience_s)
-        admit(request, compiled)
-        return answered(await decide(question, self._key_of(profile), compiled, self._lookup, deadline))
+        deadline = Deadline(question.deadline_ms)
+        compiled = await deadline.catalog(self._platform.catalogs)
+        who = asker(request, compiled, self._platform)
+        profile = who.visitor or asked.one_profile(question.profile)
+        decisions = await decide(question, self._key_of(profile), compiled, self._lookup, deadline.at)
+        return answered(_shown_to(who, decisions, compiled.catalog))
+
+
+def _shown_to(who: Asker, decisions: Mapping[str, Decision], catalog: Catalog) -> Mapping[str, Decision]:
+    """A browser is told of public segments only, and whether its visitor is known it is not told."""
+    if who.visitor is None:
+        return decisions
+    return {
+        name: replace(
+            decision,
+            segment=decision.segment if decision.segment and catalog.is_public(decision.segment) else None,
+            reason="default" if decision.reason == "unknown_visitor" else decision.reason,
+        )
+        for name, decision in decisions.items()
+    }

@@ -259,6 +259,15 @@ class Catalog(Part):
             max_age=self.settings.max_age,
         )
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The sites of all sources."""
+        return frozenset(origin for source in self.sources.values() for origin in source.origins)
+
+    def is_public(self, segment: str) -> bool:
+        """Whether visitors' own browsers may read if they are in it."""
+        return self.segments[segment].get("public", False) is True
+
     def source_of_write_key(self, key: str) -> tuple[str, Source] | None:
         """The source's id and the source that this write key belongs to."""
         return _owner(key, ((id_, source, source.write_keys) for id_, source in self.sources.items()))

@@ -98,6 +98,8 @@ class Segment(Model):
     """Nobody enters before `when` has been true for so long."""
     purposes: list[Text] = Field(default=[], min_length=1, max_length=20)
     """Nobody is a member without having consented to all of these."""
+    public: bool = False
+    """A visitor's own browser may read whether the visitor is a member; otherwise only who has a secret key may."""
 
 
 def compile_condition(condition: BaseModel, measurements: Measurements) -> Node:

@@ -1,0 +1,113 @@
+"""The addresses of OFREP, the OpenFeature Remote Evaluation Protocol (version 0.3): one flag, or all of them."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from functions.lookup import asked
+from functions.lookup.admission import Asker, asker
+from functions.lookup.answers import answered
+from functions.lookup.deadline import Deadline
+from functions.lookup.decide import Known, known_by
+from functions.lookup.flags import Refused, context_of, flag, flags
+from functions.lookup.lookup import Lookup
+from segue import entrypoint
+from segue.catalogs import Compiled
+from segue.domain.errors import NotFound
+from segue.domain.profile import profile_key
+
+Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
+
+
+class UnknownFlag(NotFound):
+    """Neither a slot nor a segment that the asker may read."""
+
+
+class Evaluated(msgspec.Struct, frozen=True):
+    """Who asks, by which version of the catalogue they are answered, and what is known of the visitor."""
+
+    who: Asker
+    compiled: Compiled
+    known: Known
+
+
+class Evaluations:
+    """Evaluates flags for sites' servers, and for visitors' browsers."""
+
+    def __init__(self, platform: entrypoint.Serving, lookup: Lookup) -> None:
+        self._key_of = partial(profile_key, platform.settings.profile_secret)
+        self._platform = platform
+        self._lookup = lookup
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        evaluating = Starlette(
+            routes=[
+                Route("/flags", self.all, methods=["POST"]),
+                Route("/flags/{key:path}", self.one, methods=["POST"]),
+            ],
+            exception_handlers={kind: _in_its_words(each) for kind, each in entrypoint.exception_handlers.items()},
+        )
+        return [Mount("/ofrep/v1/evaluate", evaluating)]
+
+    async def one(self, request: Request) -> Response:
+        """POST /ofrep/v1/evaluate/flags/{key}: one flag for the context's visitor. Raises `UnknownFlag`."""
+        evaluated = await self._evaluated(request)
+        key = request.path_params["key"]
+        found = flag(key, evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
+        if found is None:
+            raise UnknownFlag(f"expected a slot's id or segment.<id>, found {key!r:.80}")
+        return answered(found)
+
+    async def all(self, request: Request) -> Response:
+        """POST /ofrep/v1/evaluate/flags: every flag for the context's visitor; 304 if the asker has this answer."""
+        asked.refuse_long_query(request)
+        evaluated = await self._evaluated(request)
+        found = flags(evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
+        response = answered({"flags": list(found), "metadata": {"catalog": evaluated.compiled.version}})
+        etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+        if etag in _named(request.headers.get("if-none-match", "")):
+            response = Response(status_code=304)
+        response.headers["etag"] = etag
+        return response
+
+    async def _evaluated(self, request: Request) -> Evaluated:
+        """The deadline counts from when the context has arrived. A browser's visitor is whom its token names, whatever
+        the context says."""
+        context = context_of(await asked.read_body(request))
+        deadline = Deadline(context.deadline_ms)
+        compiled = await deadline.catalog(self._platform.catalogs)
+        who = asker(request, compiled, self._platform)
+        key = self._key_of(who.visitor or context.profile)
+        return Evaluated(who, compiled, await known_by(deadline.at, key, compiled, self._lookup, context.after))
+
+
+def _named(if_none_match: str) -> frozenset[str]:
+    return frozenset(etag.strip().removeprefix("W/") for etag in if_none_match.split(","))
+
+
+def _in_its_words(handler: Handler) -> Handler:
+    """An error as every function answers it, said as OFREP says it."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        response = await handler(request, error)
+        key = {"key": request.path_params["key"]} if "key" in request.path_params else {}
+        details = msgspec.json.decode(response.body)["message"]
+        headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+        body = msgspec.json.encode({**key, "errorCode": _code(error), "errorDetails": details})
+        return Response(body, response.status_code, headers)
+
+    return answer
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, Refused):
+        return error.code
+    return "FLAG_NOT_FOUND" if isinstance(error, UnknownFlag) else "GENERAL"
