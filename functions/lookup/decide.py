@@ -70,18 +70,21 @@ async def decide(
     question: Question, key: str, compiled: Compiled, lookup: Lookup, deadline: float
 ) -> Mapping[str, Decision]:
     """A decision for each slot: at `deadline` (the event loop's clock) at the latest, from the best known by then."""
-    known = await known_by(deadline, key, compiled, lookup, question.after)
+    known = await known_by(deadline, key, compiled, lookup, after=question.after)
     includes_after = None if question.after is None else known.answer is not None and known.answer.includes
     decisions = decided(question.slots, compiled, known)
     return {name: replace(decision, includes_after=includes_after) for name, decision in decisions.items()}
 
 
-async def known_by(deadline: float, key: str, compiled: Compiled, lookup: Lookup, after: str | None = None) -> Known:
-    """What is known of a visitor at `deadline` (the event loop's clock) at the latest, with the message `after`."""
+async def known_by(
+    deadline: float, key: str, compiled: Compiled, lookup: Lookup, *, after: str | None = None, newest: bool = False
+) -> Known:
+    """What is known of a visitor at `deadline` (the event loop's clock) at the latest: with the message `after`, or
+    the `newest` there is, or else what may be a moment old."""
     answer: Answer | None = None
     try:
         async with asyncio.timeout_at(deadline):
-            async for newer in _answers(key, compiled, lookup, after):
+            async for newer in _answers(key, compiled, lookup, after, newest):
                 answer = newer
     except TimeoutError:
         return Known(answer, "deadline")
@@ -95,12 +98,16 @@ def decided(slots: Iterable[str], compiled: Compiled, known: Known) -> Mapping[s
     return {name: _decision(compiled.catalog.slots.get(name), known.answer, known.failure) for name in slots}
 
 
-async def _answers(key: str, compiled: Compiled, lookup: Lookup, after: str | None) -> AsyncIterator[Answer]:
-    if after is None:
-        yield await lookup.answer(key, compiled, recent=True)
-    else:
+async def _answers(
+    key: str, compiled: Compiled, lookup: Lookup, after: str | None, newest: bool
+) -> AsyncIterator[Answer]:
+    if after is not None:
         async for answer in lookup.answers_up_to(key, compiled, after):
             yield answer
+    elif newest:
+        yield await lookup.newest(key, compiled)
+    else:
+        yield await lookup.answer(key, compiled, recent=True)
 
 
 def _decision(slot: Slot | None, answer: Answer | None, failure: Reason | None) -> Decision:

@@ -25,6 +25,9 @@ from segue.domain.profile import profile_key
 
 Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 
+REFETCHING = frozenset({"flagConfigEtag", "flagConfigLastModified"})
+"""What the address of a provider names that was told of a change: the answer has to be newer than what told it."""
+
 
 class UnknownFlag(NotFound):
     """Neither a slot nor a segment that the asker may read."""
@@ -68,7 +71,6 @@ class Evaluations:
 
     async def all(self, request: Request) -> Response:
         """POST /ofrep/v1/evaluate/flags: every flag for the context's visitor; 304 if the asker has this answer."""
-        asked.refuse_long_query(request)
         evaluated = await self._evaluated(request)
         found = flags(evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
         response = answered({"flags": list(found), "metadata": {"catalog": evaluated.compiled.version}})
@@ -81,12 +83,21 @@ class Evaluations:
     async def _evaluated(self, request: Request) -> Evaluated:
         """The deadline counts from when the context has arrived. A browser's visitor is whom its token names, whatever
         the context says."""
+        asked.refuse_long_query(request)
         context = context_of(await asked.read_body(request))
         deadline = Deadline(context.deadline_ms)
         compiled = await deadline.catalog(self._platform.catalogs)
         who = asker(request, compiled, self._platform)
         key = self._key_of(who.visitor or context.profile)
-        return Evaluated(who, compiled, await known_by(deadline.at, key, compiled, self._lookup, context.after))
+        known = await known_by(
+            deadline.at,
+            key,
+            compiled,
+            self._lookup,
+            after=context.after,
+            newest=not REFETCHING.isdisjoint(request.query_params),
+        )
+        return Evaluated(who, compiled, known)
 
 
 def _named(if_none_match: str) -> frozenset[str]:

@@ -188,9 +188,15 @@ async def test_another_visitors_answer_has_another_etag_if_it_is_another(site: S
     assert (await asked(site.http, FLAGS, {"targetingKey": "bob"}, **{"if-none-match": etag})).status_code == 200
 
 
-async def test_a_refetch_may_name_what_it_was_told_of(site: Site) -> None:
-    address = f"{FLAGS}?flagConfigEtag=%221%22&flagConfigLastModified=1715342400000"
-    assert (await asked(site.http, address)).status_code == 200
+@pytest.mark.parametrize("told", ["flagConfigEtag=%221%22", "flagConfigLastModified=1715342400000"])
+async def test_a_provider_that_was_told_of_a_change_is_answered_with_it(site: Site, told: str) -> None:
+    await site.happens("ann", "Product Added")
+    await site.happens("ann", "Video Content Playing", updated=False, progress=0.8)
+    variants = []
+    for address in (FLAGS, f"{FLAGS}?{told}"):
+        found = (await asked(site.http, address)).json()["flags"]
+        variants += [each["variant"] for each in found if each["key"] == "homepage-hero"]
+    assert variants == ["welcome", "complete-your-order"]
 
 
 async def test_no_cache_may_keep_an_evaluation(site: Site) -> None:
