@@ -69,9 +69,11 @@ def run_google(
     catalog_folder: Path,
     ready: Callable[[str], None],
     shop: bool = False,
+    origins: Sequence[str] = (),
     pushed_to: Callable[[str], str] = str,
 ) -> None:
     """Serve until interrupted; `ready` hears the address once everything answers. `shop`: with the demo shop at `/`.
+    `origins`: sites beside it whose pages may send.
 
     The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. `pushed_to` says
     where a function's messages are pushed, given its own address; a test puts something between.
@@ -84,7 +86,7 @@ def run_google(
     with google_emulators() as emulators:
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
-        uvloop.run(_run(listener, folder, definitions, ready, shop, pushed_to))
+        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, pushed_to))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -98,6 +100,7 @@ async def _run(
     definitions: bytes,
     ready: Callable[[str], None],
     shop: bool,
+    origins: Sequence[str],
     pushed_to: Callable[[str], str],
 ) -> None:
     from segue.adapters.google import admin
@@ -105,7 +108,8 @@ async def _run(
     platform = wiring.platform()
     telemetry.start("WARNING")
     front_url = "http://{}:{}".format(*listener.getsockname())
-    await catalogs.publish(platform.ports.catalog, allowing(definitions, front_url) if shop else definitions)
+    sites = [*origins, front_url] if shop else origins
+    await catalogs.publish(platform.ports.catalog, allowing(definitions, sites))
     with _started(topology()["functions"], folder) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         endpoints = admin.Endpoints(

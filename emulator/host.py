@@ -37,22 +37,31 @@ LONGEST_INTERVAL = 5 * SECOND
 POLL_S = 0.01
 
 
-def run_embedded(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None], shop: bool = False) -> None:
+def run_embedded(
+    port: int,
+    data: Path,
+    catalog_folder: Path,
+    ready: Callable[[str], None],
+    shop: bool = False,
+    origins: Sequence[str] = (),
+) -> None:
     """Serve until interrupted; `ready` hears the address once it answers. Port 0 takes a free one. `shop`: with the
-    demo shop at `/`.
+    demo shop at `/`. `origins`: sites beside it whose pages may send.
 
     Raises Unavailable if the port or the data folder is in use or a file is damaged, and Rejected if the catalogue is
     broken.
     """
-    uvloop.run(_run(port, data, catalog_folder, ready, shop))
+    uvloop.run(_run(port, data, catalog_folder, ready, shop, origins))
 
 
-async def _run(port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None], shop: bool) -> None:
+async def _run(
+    port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None], shop: bool, origins: Sequence[str]
+) -> None:
     definitions = catalog.load(catalog_folder)
     with listening(port) as listener:
         url = "http://{}:{}".format(*listener.getsockname())
         async with (
-            embedded(data, allowing(definitions, url) if shop else definitions) as segue,
+            embedded(data, allowing(definitions, [*origins, url] if shop else origins)) as segue,
             with_shop(segue, url) if shop else nullcontext(segue) as app,
         ):
             ready(url)

@@ -1,15 +1,17 @@
 """`segue run`: the platform on one address of this machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from emulator import beside
 from emulator.google_host import run_google
 from emulator.host import run_embedded
 from emulator.options import CATALOG, PORT
 
-PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None], bool], None]] = {
+PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None], bool, Sequence[str]], None]] = {
     "embedded": run_embedded,
     "google": run_google,
 }
@@ -34,8 +36,18 @@ PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None], bool],
 )
 @CATALOG
 @click.option("--shop", is_flag=True, help="With the demo shop at / of the same address.")
-def run(platform: str, port: int, data: Path, catalog_folder: Path, shop: bool) -> None:
+@click.option(
+    "--cms", is_flag=True, help="With the demo magazine, made with Wagtail, on the next port (or a free one)."
+)
+def run(platform: str, port: int, data: Path, catalog_folder: Path, shop: bool, cms: bool) -> None:
     """Run Segue until Ctrl-C."""
-    PLATFORMS[platform](
-        port, data, catalog_folder, lambda url: click.echo(f"Segue ({platform}) answers at {url}"), shop
-    )
+    with ExitStack() as started:
+        magazine = started.enter_context(beside.listening_next_to(port)) if cms else None
+
+        def ready(url: str) -> None:
+            click.echo(f"Segue ({platform}) answers at {url}")
+            if magazine:
+                started.enter_context(beside.magazine(magazine, url, data / "cms"))
+
+        origins = [beside.address(magazine)] if magazine else []
+        PLATFORMS[platform](port, data, catalog_folder, ready, shop, origins)

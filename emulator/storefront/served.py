@@ -1,6 +1,6 @@
 """The shop and Segue on one address: pages at `/`, and Segue's own paths as everywhere."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -26,10 +26,12 @@ async def with_shop(segue: ASGIApp, url: str) -> AsyncIterator[ASGIApp]:
         yield front
 
 
-def allowing(definitions: bytes, url: str) -> bytes:
-    """A catalogue whose sources let the pages of this address send: the shop's port is chosen when it starts."""
+def allowing(definitions: bytes, urls: Sequence[str]) -> bytes:
+    """A catalogue whose sources let the pages of these addresses send: their ports are chosen when they start."""
+    if not urls:
+        return definitions
     documents = msgspec.json.decode(definitions)
-    here = [url, url.replace("127.0.0.1", "localhost")]
+    here = [each for url in urls for each in (url, url.replace("127.0.0.1", "localhost"))]
     for source in documents.get("sources", {}).values():
         source["origins"] = list(dict.fromkeys([*source.get("origins", []), *here]))
     return msgspec.json.encode(documents, order="sorted")

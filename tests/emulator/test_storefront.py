@@ -259,7 +259,7 @@ async def test_segues_paths_stay_segues() -> None:
 
 
 def test_the_shops_own_address_may_send_wherever_it_is() -> None:
-    documents = msgspec.json.decode(allowing(load(ROOT / "infra" / "catalog"), "http://127.0.0.1:5000"))
+    documents = msgspec.json.decode(allowing(load(ROOT / "infra" / "catalog"), ["http://127.0.0.1:5000"]))
     assert documents["sources"]["shop"]["origins"][-2:] == ["http://127.0.0.1:5000", "http://localhost:5000"]
 
 
