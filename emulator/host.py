@@ -23,16 +23,16 @@ from segue import catalogs, entrypoint, failures, telemetry, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
-from segue.domain.message import Tick
+from segue.domain.message import TICKS, Tick
 from segue.domain.time import SECOND, duration
 from segue.ports import Clock, Message, Ports
 from segue.settings import Settings
 from segue.wiring import Platform
 
 LONGEST_INTERVAL = 5 * SECOND
-"""A schedule's time comes round at least so often: nobody waits a minute for a tick at a laptop."""
+"""Ticks come at least so often: nobody waits a minute for one at a laptop."""
 
 POLL_S = 0.01
 
@@ -84,12 +84,15 @@ async def embedded(
         settings = settings_of(data, environment)
         http = WebHttp(allow_private=settings.allow_private_destinations)
         stack.push_async_callback(http.close)
+        objects = WebObjects(settings.storage_secrets, allow_private=settings.allow_private_destinations)
+        stack.push_async_callback(objects.close)
         ports = Ports(
             store=opened.store,
             bus=opened.bus,
             archive=opened.archive,
             catalog=opened.catalog,
             http=http,
+            objects=objects,
             clock=clock,
         )
         await catalogs.publish(ports.catalog, definitions)
@@ -105,7 +108,8 @@ async def embedded(
         await opened.push_to(host.deliver, host.bury)
         stack.push_async_callback(opened.stop_pushing)
         for schedule in topology()["schedules"].values():
-            stack.callback(asyncio.create_task(keep(schedule, ports, LONGEST_INTERVAL)).cancel)
+            longest = LONGEST_INTERVAL if schedule["topic"] == TICKS else None
+            stack.callback(asyncio.create_task(keep(schedule, ports, longest)).cancel)
         yield host
 
 

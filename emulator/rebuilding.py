@@ -10,7 +10,7 @@ from emulator.host import subscriptions
 from functions.evaluate.rebuild import profiles, rebuild
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.errors import NotFound
 from segue.domain.membership import Transition
@@ -59,6 +59,7 @@ async def in_folder(data: Path) -> AsyncIterator[Rebuilding]:
                 archive=opened.archive,
                 catalog=opened.catalog,
                 http=http,
+                objects=WebObjects({}),
                 clock=clock,
             )
         )

@@ -1,4 +1,4 @@
-"""The deliver function: takes membership snapshots, and deliveries that are due, from their topics."""
+"""The deliver function: takes membership snapshots, and deliveries and exports that are due, from their topics."""
 
 from functools import lru_cache
 
@@ -16,6 +16,6 @@ def _deliverer(platform: wiring.Platform) -> Deliverer:
 
 
 async def deliver(request: Request) -> Response:
-    """Acknowledge a message once each of its transitions is delivered, waits in a retry topic, or is given up."""
+    """Acknowledge a message once what it brings is delivered, waits in a retry topic, or is given up."""
     platform = wiring.platform()
     return await entrypoint.acknowledge(request, platform, "deliver", MEMBERSHIPS, _deliverer(platform))

@@ -1,4 +1,4 @@
-"""All Segue asks of the outside, on one page: six ports, each with one adapter a platform.
+"""All Segue asks of the outside, on one page: seven ports, each with one adapter a platform.
 
 Every awaitable call may be delayed, may fail before or after its effect, and is a yield point in the simulation. An
 adapter raises `Unavailable` for whatever may succeed when tried again, and `Rejected` for what never will.
@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from segue.domain.audience import Audience
+from segue.domain.destination import Storage
 from segue.domain.message import MembershipChanged
 
 
@@ -119,6 +121,14 @@ class Archive(Protocol):
         On return none of it is kept, and what comes of it later never will be. Erasing again changes nothing."""
         ...
 
+    async def audience(self, asked: Audience, at: int, part: str) -> Sequence[str]:
+        """The identifiers of the segment's members at an instant, from each profile's newest membership snapshot of
+        then, each once and in order; those alone whose SHA-256 (hex) begins with `part`.
+
+        Who is linked, and what is known of them, is as it is now. Without the identifier, or the consent, nobody is
+        told of; nor by an id that looks like an e-mail address, unless as a hash."""
+        ...
+
     def read(self, topic: str) -> AsyncIterator[Message]:
         """Every kept message of a topic, in order of `time` then id."""
         ...
@@ -154,6 +164,19 @@ class Http(Protocol):
         ...
 
 
+class Objects(Protocol):
+    """Objects in buckets that users configure: storage destinations. Paths go behind the storage's prefix."""
+
+    async def get(self, storage: Storage, path: str) -> Document | None:
+        """The object as of now (strongly consistent), or None."""
+        ...
+
+    async def put(self, storage: Storage, path: str, data: bytes, expects: str | None = None) -> None:
+        """Write an object whole, or not at all. `expects` is the version that was read, `ABSENT` if there must be none,
+        or None for no precondition; raises `Conflict`, and nothing changed, if it fails."""
+        ...
+
+
 class Clock(Protocol):
     """The time: the only place that knows what it is."""
 
@@ -167,11 +190,12 @@ class Clock(Protocol):
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """One platform: the six ports together."""
+    """One platform: the seven ports together."""
 
     store: Store
     bus: Bus
     archive: Archive
     catalog: Catalog
     http: Http
+    objects: Objects
     clock: Clock

@@ -16,7 +16,9 @@
 - SEGUE_IDENTITY_SECRETS: the secrets that sites sign identity tokens with, as well; at least 32 bytes each.
 - SEGUE_RECENT_MS: for how long an instance of lookup may go on deciding by a visitor's document that it has read, 0 to
   1000; 250 by default.
-- SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks go to private addresses; `false` by default.
+- SEGUE_STORAGE_SECRETS: the credentials of buckets, a JSON object from name to an object: `access_key_id`,
+  `secret_access_key` and perhaps `session_token` for S3, a service account's key file for GCS.
+- SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks and files go to private addresses; `false` by default.
 """
 
 from collections.abc import Mapping
@@ -53,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_secrets: Mapping[str, str]
     identity_secrets: Mapping[str, str]
     recent_ms: int
+    storage_secrets: Mapping[str, Mapping[str, str]]
     allow_private_destinations: bool
 
     def __repr__(self) -> str:
@@ -77,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             webhook_secrets=_named_secrets(env, "SEGUE_WEBHOOK_SECRETS"),
             identity_secrets=_identity_secrets(env),
             recent_ms=_recent_ms(env),
+            storage_secrets=_storage_secrets(env),
             allow_private_destinations=_flag(env, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         )
 
@@ -141,6 +145,14 @@ def _recent_ms(env: Mapping[str, str]) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 4 and int(value) <= LONGEST_RECENT_MS):
         raise Invalid(f"expected 0 to {LONGEST_RECENT_MS}, found {value!r:.40}", path="SEGUE_RECENT_MS")
     return int(value)
+
+
+def _storage_secrets(env: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+    try:
+        return msgspec.json.decode(env.get("SEGUE_STORAGE_SECRETS") or "{}", type=dict[str, dict[str, str]])
+    except msgspec.DecodeError:
+        expected = "expected a JSON object, name to an object of texts"
+        raise Invalid(expected, path="SEGUE_STORAGE_SECRETS") from None
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

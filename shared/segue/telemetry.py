@@ -28,6 +28,7 @@ EventName: TypeAlias = Literal[
     "profile_erased",
     "delivery_made",
     "delivery_postponed",
+    "audience_exported",
     "catalog_refreshed",
     "catalog_not_refreshed",
     "measurements_filled",

@@ -58,7 +58,7 @@ def places(settings: Settings) -> Locate:
 def _embedded(settings: Settings) -> Platform:
     from segue.adapters.embedded.platform import EmbeddedPlatform
     from segue.adapters.system import SystemClock
-    from segue.adapters.web import WebHttp
+    from segue.adapters.web import WebHttp, WebObjects
 
     clock = SystemClock()
     opened = EmbeddedPlatform.open(settings.data, clock)
@@ -68,6 +68,7 @@ def _embedded(settings: Settings) -> Platform:
         archive=opened.archive,
         catalog=opened.catalog,
         http=WebHttp(allow_private=settings.allow_private_destinations),
+        objects=WebObjects(settings.storage_secrets, allow_private=settings.allow_private_destinations),
         clock=clock,
     )
     catalogs = Catalogs(ports.catalog, clock)
@@ -79,7 +80,7 @@ def _google(settings: Settings) -> Platform:
     from segue.adapters.google.identity import PushIdentity
     from segue.adapters.google.platform import GooglePlatform
     from segue.adapters.system import SystemClock
-    from segue.adapters.web import WebHttp
+    from segue.adapters.web import WebHttp, WebObjects
 
     clock = SystemClock()
     opened = GooglePlatform.open(settings.project, settings.catalog_database)
@@ -89,6 +90,7 @@ def _google(settings: Settings) -> Platform:
         archive=ArchiveFile.open(settings.data),
         catalog=opened.catalog,
         http=WebHttp(allow_private=settings.allow_private_destinations),
+        objects=WebObjects(settings.storage_secrets, allow_private=settings.allow_private_destinations),
         clock=clock,
     )
     identity = PushIdentity(settings.push_audience, settings.push_account, clock) if settings.push_account else None

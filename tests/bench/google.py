@@ -29,7 +29,7 @@ from segue.adapters.embedded.archive import ArchiveFile
 from segue.adapters.google import admin
 from segue.adapters.google.platform import GooglePlatform
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.document import state_path
 from segue.domain.event import Event
@@ -62,6 +62,7 @@ async def _ports(emulators: GoogleEmulators) -> AsyncIterator[tuple[str, Ports]]
                 archive=archive,
                 catalog=opened.catalog,
                 http=http,
+                objects=WebObjects({}),
                 clock=SystemClock(),
             ),
         )

@@ -22,7 +22,7 @@ from segue import wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.message import EVENTS
 from segue.ports import Ports
@@ -98,6 +98,7 @@ async def _held(data: Path) -> None:
         archive=opened.archive,
         catalog=opened.catalog,
         http=WebHttp(),
+        objects=WebObjects({}),
         clock=clock,
     )
     await ports.catalog.publish(catalog.load(CATALOG))

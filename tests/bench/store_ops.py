@@ -17,7 +17,7 @@ from functions.update.update import Updater
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.document import PROFILES, STATES
 from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
@@ -61,7 +61,13 @@ async def _store_ops(folder: Path) -> Sequence[Measurement]:
     opened = EmbeddedPlatform.open(folder, clock, [UPDATE])
     store = Counted(opened.store)
     ports = Ports(
-        store=store, bus=opened.bus, archive=opened.archive, catalog=opened.catalog, http=WebHttp(), clock=clock
+        store=store,
+        bus=opened.bus,
+        archive=opened.archive,
+        catalog=opened.catalog,
+        http=WebHttp(),
+        objects=WebObjects({}),
+        clock=clock,
     )
     await ports.catalog.publish(catalog.load(CATALOG))
     evaluator, updater = Evaluator(ports, Catalogs(ports.catalog, clock)), Updater(ports)

@@ -37,6 +37,10 @@ def source(**fields: Any) -> dict[str, Any]:
     return {"shop": {"name": "Shop"} | fields}
 
 
+def storage(**fields: Any) -> dict[str, Any]:
+    return {"ads": {"storage": {"provider": "s3", "bucket": "audiences", "secret": "ads", **fields}}}
+
+
 def webhook(url: str) -> dict[str, Any]:
     return {"crm": {"webhook": {"url": url, "secret": "crm"}}}
 
@@ -114,6 +118,32 @@ def test_an_empty_catalogue_is_a_catalogue() -> None:
             {"destinations": {"crm": {**webhook("https://crm.example.com")["crm"], "segments": ["lost"]}}},
             "destinations.crm.segments[0]",
             "expected a segment of this catalogue, found 'lost'",
+        ),
+        ({"destinations": {"crm": {}}}, "destinations.crm", "expected either a webhook or a storage"),
+        (
+            {"destinations": {"crm": {**webhook("https://crm.example.com")["crm"], **storage()["ads"]}}},
+            "destinations.crm",
+            "expected either a webhook or a storage",
+        ),
+        (
+            {"destinations": storage(provider="ftp")},
+            "destinations.ads.storage.provider",
+            "expected to be 's3' or 'gcs'",
+        ),
+        ({"destinations": storage(bucket="A")}, "destinations.ads.storage.bucket", "expected the name of a bucket"),
+        ({"destinations": storage(prefix="../up/")}, "destinations.ads.storage.prefix", "expected a prefix such as"),
+        ({"destinations": storage(prefix="a")}, "destinations.ads.storage.prefix", "expected a prefix such as"),
+        ({"destinations": storage(endpoint="file:///x")}, "destinations.ads.storage.endpoint", "expected an address"),
+        ({"destinations": storage(full_every="1")}, "destinations.ads.storage.full_every", "expected a duration"),
+        (
+            {"destinations": storage(identifier="email", hashed=False)},
+            "destinations.ads.storage",
+            "an e-mail address is told as its hash alone",
+        ),
+        (
+            {"destinations": storage(purposes=["adds"]), "consent": {"purposes": {"ads": {}}}},
+            "destinations.ads.storage.purposes[0]",
+            "expected a purpose of consent.purposes, found 'adds'",
         ),
         ({"settings": {"lateness": 5}}, "settings.lateness", "expected a duration such as 10m"),
         ({"settings": {"lateness": "0m"}}, "settings.lateness", "expected a duration such as 10m"),

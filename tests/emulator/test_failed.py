@@ -11,7 +11,7 @@ from segue import failures
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.domain.errors import NotFound, Rejected
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, FailedMessage
@@ -43,6 +43,7 @@ class Platform:
             archive=opened.archive,
             catalog=opened.catalog,
             http=WebHttp(),
+            objects=WebObjects({}),
             clock=SystemClock(),
         )
 

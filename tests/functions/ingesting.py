@@ -16,7 +16,7 @@ from segue import wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.message import (
     EVENTS,
@@ -109,6 +109,7 @@ async def ingesting(
             archive=embedded.archive,
             catalog=embedded.catalog,
             http=WebHttp(),
+            objects=WebObjects({}),
             clock=clock,
         )
         settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests", **(environment or {})})

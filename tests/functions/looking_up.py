@@ -15,7 +15,7 @@ from functions.update.update import Updater
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
@@ -112,6 +112,7 @@ class Site:
             archive=self.embedded.archive,
             catalog=self.embedded.catalog,
             http=WebHttp(),
+            objects=WebObjects({}),
             clock=self.clock,
         )
 

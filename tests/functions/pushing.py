@@ -7,14 +7,17 @@ from typing import Any
 
 import httpx
 import msgspec
+from obstore.store import MemoryStore
 
 from emulator.functions import apps, push
 from segue import wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
+from segue.adapters.web import WebObjects
 from segue.catalogs import Catalogs, Compiled, compiled
 from segue.domain import rules
+from segue.domain.destination import Storage
 from segue.domain.document import FAILED_EVENTS, PublicProfile, StateDocument, decode_profile, decode_state
 from segue.domain.errors import SegueError, Unavailable
 from segue.domain.event import Event
@@ -134,6 +137,8 @@ class Pushing:
         self.receiver = Receiver(clock)
         self._apps = apps()
         self._events = 0
+        self.buckets: dict[str, MemoryStore] = {}
+        self.bucket_fails = False
         self.restart()
 
     def restart(self, identity: Identity | None = None, settings: Settings = SETTINGS) -> None:
@@ -144,10 +149,17 @@ class Pushing:
             archive=self.embedded.archive,
             catalog=self.embedded.catalog,
             http=self.receiver,
+            objects=WebObjects({}, opened=self.opened),
             clock=self.clock,
         )
-        catalogs = Catalogs(self.embedded.catalog, self.clock)
-        wiring.use(Platform(settings=settings, ports=self.ports, catalogs=catalogs, identity=identity))
+        self.catalogs = Catalogs(self.embedded.catalog, self.clock)
+        wiring.use(Platform(settings=settings, ports=self.ports, catalogs=self.catalogs, identity=identity))
+
+    def opened(self, storage: Storage) -> MemoryStore:
+        """The bucket of a storage destination, which lives as long as the site."""
+        if self.bucket_fails:
+            raise Unavailable("the bucket does not answer")
+        return self.buckets.setdefault(storage.bucket, MemoryStore())
 
     async def publish_catalog(self, **sections: Mapping[str, Any]) -> Compiled:
         """Publish the catalogue of the tests with these sections put in."""

@@ -18,6 +18,7 @@ def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
     assert settings.data == Path(".segue")
     assert settings.webhook_secrets == settings.identity_secrets == {}
     assert settings.recent_ms == 250
+    assert settings.storage_secrets == {}
     assert not settings.allow_private_destinations
 
 
@@ -32,6 +33,7 @@ def test_everything_can_be_said() -> None:
             "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
             "SEGUE_GEO_HEADERS": "appengine",
             "SEGUE_GEOIP": "/geo/places.mmdb",
+            "SEGUE_STORAGE_SECRETS": '{"ads": {"access_key_id": "a", "secret_access_key": "b"}}',
             "SEGUE_IDENTITY_SECRETS": '{"shop": "a secret of at least 32 bytes..."}',
             "SEGUE_RECENT_MS": "1000",
             "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
@@ -43,6 +45,7 @@ def test_everything_can_be_said() -> None:
     assert settings.push_account == "push@shop-1.iam.gserviceaccount.com"
     assert (settings.geo_headers, settings.geoip) == ("appengine", Path("/geo/places.mmdb"))
     assert settings.webhook_secrets == {"hook": "s3cret"}
+    assert settings.storage_secrets == {"ads": {"access_key_id": "a", "secret_access_key": "b"}}
     assert settings.identity_secrets == {"shop": "a secret of at least 32 bytes..."}
     assert settings.recent_ms == 1_000
     assert settings.allow_private_destinations
@@ -63,6 +66,7 @@ def test_everything_can_be_said() -> None:
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": "{"}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_WEBHOOK_SECRETS": '{"hook": 5}'}, "SEGUE_WEBHOOK_SECRETS"),
         (LEAST | {"SEGUE_IDENTITY_SECRETS": '{"a": "not quite thirty-two bytes"}'}, "SEGUE_IDENTITY_SECRETS.a"),
+        (LEAST | {"SEGUE_STORAGE_SECRETS": '{"ads": "key:secret"}'}, "SEGUE_STORAGE_SECRETS"),
         (LEAST | {"SEGUE_GEO_HEADERS": "x-country"}, "SEGUE_GEO_HEADERS"),
         (LEAST | {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "yes"}, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         (GOOGLE | {"K_SERVICE": "ingest", "FIRESTORE_EMULATOR_HOST": "localhost:1"}, "FIRESTORE_EMULATOR_HOST"),

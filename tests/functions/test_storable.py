@@ -16,7 +16,7 @@ from functions.update.update import Updater
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.adapters.google.platform import GooglePlatform
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.call import Reception
 from segue.domain.message import MEMBERSHIP_CHANGED
@@ -63,7 +63,15 @@ async def ports(folder: Path, emulators: GoogleEmulators, project: str) -> Async
     google = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=UNHURRIED_S)
     archive, http, bus = ArchiveFile.open(folder), WebHttp(), Published()
     yield (
-        Ports(store=google.store, bus=bus, archive=archive, catalog=google.catalog, http=http, clock=SystemClock()),
+        Ports(
+            store=google.store,
+            bus=bus,
+            archive=archive,
+            catalog=google.catalog,
+            http=http,
+            objects=WebObjects({}),
+            clock=SystemClock(),
+        ),
         bus,
     )
     await http.close()

@@ -14,7 +14,7 @@ from emulator.client import Client
 from emulator.ledger import ledger, snapshots_on_their_way
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp
+from segue.adapters.web import WebHttp, WebObjects
 from segue.domain import rules
 from segue.domain.document import decode_state, state_path
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived
@@ -67,6 +67,7 @@ async def _check(data: Path, visitors: Visitors) -> None:
         archive=platform.archive,
         catalog=platform.catalog,
         http=http,
+        objects=WebObjects({}),
         clock=SystemClock(),
     )
     try:

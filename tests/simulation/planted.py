@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from functions.deliver import webhook
-from functions.deliver.deliver import Deliverer
+from functions.deliver.deliver import Deliverer, Due
 from functions.evaluate.evaluate import Evaluator
 from functions.evaluate.fold import Folded
 from functions.evaluate.link import Pair, Related
@@ -254,7 +254,7 @@ class TicksAheadOfTime(Ticker):
 
 
 class DropsWhatFails(Deliverer):
-    async def _postpone(self, delivery: DeliveryDue, reason: str) -> None:  # noqa: ARG002  # the bug
+    async def _postpone(self, delivery: Due, reason: str) -> None:  # noqa: ARG002  # the bug
         return
 
 
@@ -263,8 +263,9 @@ class NamesEachAttempt(Deliverer):
         content = webhook.body(delivery)
         headers = dict(webhook.headers(delivery, content, "", now))
         headers["Idempotency-Key"] += f":{delivery.attempt}"
-        url = catalog.destinations[delivery.destination].webhook.url
-        webhook.expect_success(await self._ports.http.post(url, content, headers, 5.0))
+        destination = catalog.destinations[delivery.destination].webhook
+        assert destination
+        webhook.expect_success(await self._ports.http.post(destination.url, content, headers, 5.0))
 
 
 class DeliversOnlyWhatIsNew(Deliverer):

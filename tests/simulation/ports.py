@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from segue.domain.audience import Audience
+from segue.domain.destination import Storage
 from segue.domain.erasure import Content, remaining
 from segue.domain.errors import Conflict, Invalid, Unavailable
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived, MembershipChanged
@@ -124,6 +126,7 @@ class Cloud:
             archive=SimulatedArchive(self, instance),
             catalog=SimulatedCatalog(self, instance),
             http=SimulatedHttp(self, instance),
+            objects=SimulatedObjects(),
             clock=SimulatedClock(self.world, instance),
         )
 
@@ -253,6 +256,19 @@ class SimulatedArchive:
     async def erase(self, erased: Mapping[str, int]) -> None:
         await self._cloud.world.call(self._instance, "erase from the archive", lambda: self._cloud.erase(erased))
 
+    async def audience(self, asked: Audience, at: int, part: str) -> Sequence[str]:
+        raise AssertionError(f"no function of the simulation asks for {asked} at {at}, part {part}")
+
     async def read(self, topic: str) -> AsyncIterator[Message]:
         raise AssertionError(f"no function reads {topic}")
         yield
+
+
+class SimulatedObjects:
+    """The simulation's destinations are webhooks."""
+
+    async def get(self, storage: Storage, path: str) -> Document | None:
+        raise AssertionError(f"no function of the simulation reads {path} of {storage}")
+
+    async def put(self, storage: Storage, path: str, data: bytes, expects: str | None = None) -> None:
+        raise AssertionError(f"no function of the simulation writes {path} ({len(data)}, {expects}) to {storage}")

@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
 from segue.domain import experiment, rules
+from segue.domain.destination import Destination
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.experiment import Experiment, Holdout
@@ -32,7 +33,6 @@ from segue.domain.part import (
     Problem,
     SecretName,
     Text,
-    Url,
     written,
 )
 from segue.domain.rules.definition import Segment
@@ -121,28 +121,6 @@ class Slot(Part):
     """In this order: the first one whose segment holds the visitor."""
     default: Content
     """For everybody else."""
-
-
-class Webhook(Part):
-    """An address that gets each transition by POST."""
-
-    url: Url
-    """Where to."""
-    secret: SecretName
-    """The name of the secret that signs it."""
-
-
-class Destination(Part):
-    """Where transitions are delivered: those of the named segments, or of all without `segments`."""
-
-    name: Text | None = None
-    """What people call it."""
-    description: Text | None = None
-    """For people, too."""
-    webhook: Webhook
-    """How they are delivered."""
-    segments: Annotated[tuple[Id, ...], Field(strict=False, min_length=1)] | None = None
-    """Whose transitions; all if left out."""
 
 
 class StaticList(Part):
@@ -237,7 +215,7 @@ class Catalog(Part):
     holdouts: dict[Id, Holdout] = {}
     """Shares of the visitors that no experiment touches."""
     destinations: dict[Id, Destination] = {}
-    """Who is told when somebody enters or leaves a segment."""
+    """Who is told of segments: when somebody enters or leaves, or all members as files."""
     lists: dict[Id, StaticList] = {}
     """Visitors by name, for the condition `list`."""
     consent: Consent = Consent()
@@ -388,6 +366,11 @@ def _unknown_purposes(catalog: Catalog) -> Iterator[Problem]:
             (("segments", id_, "purposes", index), name)
             for id_, segment in catalog.segments.items()
             for index, name in enumerate(_listed(segment.get("purposes")))
+        ),
+        *(
+            (("destinations", id_, "storage", "purposes", index), name)
+            for id_, destination in catalog.destinations.items()
+            for index, name in enumerate(destination.storage.purposes if destination.storage else ())
         ),
     ]
     for path, name in named:

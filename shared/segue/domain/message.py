@@ -13,13 +13,16 @@
 | erasures | segue.profile.erased | ProfileErased | lookup | privacy |
 | ticks | segue.tick | Tick | the scheduler | tick |
 | memberships | segue.membership.changed | MembershipChanged | evaluate | update, deliver, archive |
+| exports | segue.audiences.due | AudiencesDue | the scheduler | deliver |
 | retry-{destination} | segue.delivery.due | DeliveryDue | deliver | deliver |
+| retry-{destination} | segue.audience.due | AudienceDue | deliver | deliver |
 """
 
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from segue.domain.audience import Progress
 from segue.domain.event import Event, Json
 from segue.domain.membership import Interval, Transition
 from segue.domain.profile import Key, ProfileRef
@@ -38,6 +41,8 @@ PROFILE_ERASED = "segue.profile.erased"
 TICK = "segue.tick"
 MEMBERSHIP_CHANGED = "segue.membership.changed"
 DELIVERY_DUE = "segue.delivery.due"
+AUDIENCES_DUE = "segue.audiences.due"
+AUDIENCE_DUE = "segue.audience.due"
 
 ClockName: TypeAlias = Literal["wall", "import"]
 
@@ -178,6 +183,23 @@ class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):
     transition: Transition
     attempt: int
     not_before: int
+
+
+class AudiencesDue(msgspec.Struct, frozen=True, kw_only=True):
+    """The members of every segment are to be exported to every storage destination, as of the message's own time."""
+
+
+class AudienceDue(msgspec.Struct, frozen=True, kw_only=True):
+    """The members that a segment has at `at` (epoch ms) are to be exported to a destination: the next part of it, to be
+    tried again no earlier than `not_before`. `full`: all of them, whatever was exported before."""
+
+    destination: str
+    segment: str
+    at: int
+    full: bool = False
+    attempt: int = 0
+    not_before: int = 0
+    progress: Progress | None = None
 
 
 class FailedMessage(msgspec.Struct, frozen=True, kw_only=True):

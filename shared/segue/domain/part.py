@@ -20,6 +20,9 @@ KEY_HASH = r"^[0-9a-f]{64}$"
 _SIGNING_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 _ORIGIN = r"^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
 
+_BUCKET = r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$"
+_PREFIX = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,62}/){0,8}$"
+_REGION = r"^[a-z0-9-]{2,40}$"
 _MEMBER = r"^(user_id|anonymous_id):.+$"
 
 MEANINGS = {
@@ -29,6 +32,9 @@ MEANINGS = {
     _SIGNING_NAME: "the name of a secret: letters, digits, _ and -",
     _MEMBER: "a visitor such as user_id:42 or anonymous_id:x",
     _ORIGIN: "an origin such as https://shop.example.com, in lower case and without a path",
+    _BUCKET: "the name of a bucket: 3 to 63 lower-case letters, digits, dots, hyphens and underscores",
+    _PREFIX: "a prefix such as exports/segue/, each part with a / behind it",
+    _REGION: "a region such as eu-central-1",
 }
 """What a text is that matches the pattern."""
 
@@ -44,6 +50,11 @@ SecretName: TypeAlias = Annotated[str, StringConstraints(pattern=_SIGNING_NAME)]
 Origin: TypeAlias = Annotated[str, StringConstraints(pattern=_ORIGIN)]
 """Scheme, host and port exactly as a browser's `Origin` header gives them."""
 
+BucketName: TypeAlias = Annotated[str, StringConstraints(pattern=_BUCKET)]
+Prefix: TypeAlias = Annotated[str, StringConstraints(pattern=_PREFIX)]
+"""What the paths of objects begin with."""
+
+Region: TypeAlias = Annotated[str, StringConstraints(pattern=_REGION)]
 Member: TypeAlias = Annotated[str, StringConstraints(pattern=_MEMBER, max_length=1_000)]
 Url: TypeAlias = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]
 Content: TypeAlias = dict[str, JsonValue]

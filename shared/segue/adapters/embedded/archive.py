@@ -21,6 +21,7 @@ import msgspec
 from segue.adapters.embedded import segments
 from segue.adapters.embedded.database import Database
 from segue.adapters.embedded.rows import Numbered
+from segue.domain.audience import Audience
 from segue.domain.erasure import Content, remaining
 from segue.domain.errors import Unavailable
 from segue.domain.membership import covers
@@ -344,6 +345,12 @@ class ArchiveFile:
         if found == wanted or not self._has_files(EVENTS):
             return found
         return found | (wanted & {identifier for (identifier,) in await self._rows(EVENTS, _IDS, {"key": key})})
+
+    async def audience(self, asked: Audience, at: int, part: str) -> Sequence[str]:
+        from segue.adapters.embedded.audiences import identifiers
+
+        async with self.scanned(EVENTS, MEMBERSHIPS, threads=1) as connection:
+            return await _off_the_loop(identifiers, connection, asked, at, part)
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
         pages = self._pages_of_files(topic) if self._has_files(topic) else self._pages_of_tail(topic)

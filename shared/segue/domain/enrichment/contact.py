@@ -21,8 +21,11 @@ def _phone(text: str) -> str:
     return f"+{digits.removeprefix('00')}" if digits and text.startswith(("+", "00")) else digits or text.lower()
 
 
+EMAILS: Final = ("email", "Email", "e-mail", "emailAddress", "email_address")
+"""The fields that hold an e-mail address."""
+
 NORMAL: Final[Mapping[str, Callable[[str], str]]] = {
-    **dict.fromkeys(("email", "Email", "e-mail", "emailAddress", "email_address"), _email),
+    **dict.fromkeys(EMAILS, _email),
     **dict.fromkeys(("phone", "Phone", "phoneNumber", "phone_number", "mobilePhone", "mobile_phone"), _phone),
 }
 """The fields that are hashed, and how what is the same becomes equal first."""
