@@ -12,7 +12,7 @@ from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, rules
 from segue.domain.document import StateDocument
 from segue.domain.errors import NotFound, Unavailable
-from segue.domain.membership import Transition, covers
+from segue.domain.membership import Transition, covers, is_named
 from segue.domain.message import MEMBERSHIPS
 from segue.domain.time import DAY
 from segue.ports import Ports
@@ -99,4 +99,4 @@ def _differences(old: rules.State, new: rules.State, compiled: Compiled) -> tupl
 
 
 def _inside(state: rules.State) -> set[str]:
-    return {name for name, spans in state.memberships.items() if covers(spans, state.instant)}
+    return {name for name, spans in state.memberships.items() if is_named(name) and covers(spans, state.instant)}

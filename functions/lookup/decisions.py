@@ -12,10 +12,11 @@ from functions.lookup import asked
 from functions.lookup.admission import Asker, asker
 from functions.lookup.answers import answered
 from functions.lookup.deadline import Deadline
-from functions.lookup.decide import Decision, Question, decide
+from functions.lookup.decide import Inquiry, Question, decide
 from functions.lookup.lookup import Lookup
 from segue import entrypoint
 from segue.domain.catalog import Catalog
+from segue.domain.decision import Decision
 from segue.domain.identity import identifier
 from segue.domain.profile import profile_key
 
@@ -40,7 +41,8 @@ class Decisions:
         compiled = await deadline.catalog(self._platform.catalogs)
         who = asker(request, compiled, self._platform)
         profile = who.visitor or asked.one_profile(question.profile)
-        decisions = await decide(question, self._key_of(profile), compiled, self._lookup, deadline.at)
+        inquiry = Inquiry(profile=profile, key=self._key_of(profile), slots=question.slots, after=question.after)
+        decisions = await decide(inquiry, compiled, self._lookup, deadline.at)
         return answered(_shown_to(who, decisions, compiled.catalog))
 
 

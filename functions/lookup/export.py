@@ -12,6 +12,7 @@ from segue.domain.consent import CHANGES
 from segue.domain.document import FAILED_EVENTS, PublicProfile, StateDocument
 from segue.domain.erasure import Content, remaining
 from segue.domain.event import Event, Json
+from segue.domain.membership import is_named
 from segue.domain.message import EVENTS_REFUSED, EventsReceived, EventsRefused, FailedMessage
 from segue.domain.profile import ProfileRef
 from segue.ports import Message, Ports
@@ -80,7 +81,7 @@ def _events(message: Message) -> Iterable[tuple[str, Event]]:
 
 
 def _segments(public: PublicProfile) -> Json:
-    return {name: [list(span) for span in spans] for name, spans in public.memberships.items()}
+    return {name: [list(span) for span in spans] for name, spans in public.memberships.items() if is_named(name)}
 
 
 def _readable(stored: StateDocument, compiled: Compiled) -> Json:

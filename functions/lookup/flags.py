@@ -5,9 +5,10 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from functions.lookup.decide import DEFAULT_DEADLINE_MS, LONGEST_DEADLINE_MS, Decision, Known, Reason, decided
+from functions.lookup.decide import DEFAULT_DEADLINE_MS, LONGEST_DEADLINE_MS, Known, decided
 from segue.catalogs import Compiled
 from segue.domain import untrusted
+from segue.domain.decision import Decision, Reason
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.identity import identifier, is_number
@@ -21,6 +22,11 @@ Refusal: TypeAlias = Literal["PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CO
 
 REASONS: Mapping[Reason, str] = {
     "targeting_match": "TARGETING_MATCH",
+    "experiment": "SPLIT",
+    "control_group": "SPLIT",
+    "no_consent": "DISABLED",
+    "capped": "DISABLED",
+    "off_schedule": "STATIC",
     "default": "STATIC",
     "unknown_visitor": "STATIC",
     "deadline": "UNKNOWN",
@@ -109,6 +115,8 @@ def _slot(id_: str, decision: Decision, public: bool, compiled: Compiled) -> Fla
     metadata: dict[str, str | int | float | bool] = {"segue_reason": reason}
     if decision.segment and (not public or compiled.catalog.is_public(decision.segment)):
         metadata["segment"] = decision.segment
+    if decision.experiment:
+        metadata |= {"experiment": decision.experiment.experiment, "arm": decision.experiment.arm}
     return Flag(
         key=id_,
         value=decision.content,

@@ -1,16 +1,19 @@
 """Which segments a visitor is in at an instant: read from the public profile, or computed from the private state."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from functions.lookup.reading import Reader, Recent
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, links, rules, sweep
+from segue.domain import decision, document, links, rules, sweep
 from segue.domain.document import PublicProfile, StateDocument
 from segue.domain.errors import Invalid, Unavailable
-from segue.domain.membership import Interval, covers
+from segue.domain.event import Json
+from segue.domain.membership import Interval, covers, is_named
+from segue.domain.message import MembershipChanged
+from segue.domain.slot import Source
 from segue.domain.time import DAY
 from segue.ports import Ports
 
@@ -28,14 +31,16 @@ FURTHEST = 3_653 * DAY
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A visitor's segments at the instant `as_of`, each with the interval of membership that covers it.
 
-    `known`: some event of the visitor has been evaluated. `approximate`: segments whose evidence passed a cap.
-    `includes`: the message that was asked for is in the answer; true if none was. `bucketing_id`: what a user is
-    bucketed by in experiments, if not by the own id.
+    `known`: some event of the visitor has been evaluated. `unnamed` are the unnamed segments that hold the visitor,
+    which only decisions are told of. `approximate`: segments whose evidence passed a cap. `includes`: the message that
+    was asked for is in the answer; true if none was. `bucketing_id`: what a known visitor is bucketed by in
+    experiments.
     """
 
     known: bool
     as_of: int
     segments: Mapping[str, Interval]
+    unnamed: frozenset[str] = frozenset()
     approximate: frozenset[str] = frozenset()
     includes: bool = True
     bucketing_id: str | None = None
@@ -85,7 +90,7 @@ class Lookup:
         if profile and profile.catalog >= compiled.version:
             instant = self._instant(at, profile.at)
             if profile.known_until is None or instant < profile.known_until:
-                return _answer(instant, profile.memberships, profile.approximate, bucketing_id=profile.bucketing_id)
+                return _answer(instant, profile.memberships, profile.approximate, _bucketed_by(profile))
         return await self._answer_of_state(key, compiled, at)
 
     async def _answer_of_archive(self, key: str, at: int) -> Answer:
@@ -96,7 +101,7 @@ class Lookup:
             return Answer(known=False, as_of=at, segments={})
         exact = told.known_until is None or at < told.known_until
         approximate = told.approximate if exact else told.memberships
-        return _answer(at, told.memberships, approximate, bucketing_id=told.bucketing_id)
+        return _answer(at, told.memberships, approximate, _bucketed_by(told))
 
     async def explanation(self, key: str, compiled: Compiled, segment: str, at: int | None = None) -> rules.Explanation:
         """Why the visitor is in a segment at `at`, by default now, or not: from the state alone, in one read.
@@ -136,6 +141,16 @@ class Lookup:
             await self._clock.sleep(pause)
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
 
+    async def values(self, key: str, compiled: Compiled, sources: Collection[Source]) -> Mapping[Source, Json]:
+        """Those of these values that the visitor has now, from the state."""
+        stored = await self._state(key)
+        if stored is None:
+            return {}
+        if stored.catalog > compiled.version:
+            compiled = await self._catalogs.at_least(stored.catalog)
+        state = readable(compiled.state_of, stored)
+        return decision.values(compiled.program, state, sources, self._instant(None, state.instant))
+
     async def _answer_of_state(
         self, key: str, compiled: Compiled, at: int | None, message_id: str | None = None
     ) -> Answer:
@@ -148,7 +163,7 @@ class Lookup:
         instant = self._instant(at, state.instant)
         timeline = rules.timeline(compiled.program, state, instant)
         includes = message_id is None or rules.holds(state, message_id)
-        return _answer(instant, timeline.memberships, timeline.approximate, includes, stored.bucketing_id)
+        return _answer(instant, timeline.memberships, timeline.approximate, _bucketed_by(stored), includes)
 
     def _instant(self, at: int | None, evaluated: int) -> int:
         """The instant to answer for. A profile's time never goes back, whichever instance's clock is behind."""
@@ -201,18 +216,23 @@ def readable(decode: Callable[[Stored], Read], data: Stored) -> Read:
         raise Unavailable(f"the visitor's document cannot be read: {error}") from error
 
 
+def _bucketed_by(known: PublicProfile | StateDocument | MembershipChanged) -> str:
+    return known.bucketing_id or known.profile.value
+
+
 def _answer(
     instant: int,
     memberships: Mapping[str, tuple[Interval, ...]],
     approximate: Iterable[str],
+    bucketing_id: str,
     includes: bool = True,
-    bucketing_id: str | None = None,
 ) -> Answer:
     spans = {segment: covers(intervals, instant) for segment, intervals in memberships.items()}
     return Answer(
         known=True,
         as_of=instant,
-        segments={segment: span for segment, span in spans.items() if span},
+        segments={segment: span for segment, span in spans.items() if span and is_named(segment)},
+        unnamed=frozenset(segment for segment, span in spans.items() if span and not is_named(segment)),
         approximate=frozenset(approximate),
         includes=includes,
         bucketing_id=bucketing_id,

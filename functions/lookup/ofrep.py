@@ -1,7 +1,7 @@
 """The addresses of OFREP, the OpenFeature Remote Evaluation Protocol (version 0.3): one flag, or all of them."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from functions.lookup import asked
 from functions.lookup.admission import Asker, asker
 from functions.lookup.answers import answered
 from functions.lookup.deadline import Deadline
-from functions.lookup.decide import Known, known_by
+from functions.lookup.decide import Inquiry, Known, known_by
 from functions.lookup.flags import Refused, context_of, flag, flags
 from functions.lookup.lookup import Lookup
 from segue import entrypoint
@@ -62,8 +62,8 @@ class Evaluations:
 
     async def one(self, request: Request) -> Response:
         """POST /ofrep/v1/evaluate/flags/{key}: one flag for the context's visitor. Raises `UnknownFlag`."""
-        evaluated = await self._evaluated(request)
         key = request.path_params["key"]
+        evaluated = await self._evaluated(request, [key])
         found = flag(key, evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
         if found is None:
             raise UnknownFlag(f"expected a slot's id or segment.<id>, found {key!r:.80}")
@@ -80,24 +80,23 @@ class Evaluations:
         response.headers["etag"] = etag
         return response
 
-    async def _evaluated(self, request: Request) -> Evaluated:
-        """The deadline counts from when the context has arrived. A browser's visitor is whom its token names, whatever
-        the context says."""
+    async def _evaluated(self, request: Request, slots: Collection[str] | None = None) -> Evaluated:
+        """What is known for these slots, for all without any. The deadline counts from when the context has arrived. A
+        browser's visitor is whom its token names, whatever the context says."""
         asked.refuse_long_query(request)
         context = context_of(await asked.read_body(request))
         deadline = Deadline(context.deadline_ms)
         compiled = await deadline.catalog(self._platform.catalogs)
         who = asker(request, compiled, self._platform)
-        key = self._key_of(who.visitor or context.profile)
-        known = await known_by(
-            deadline.at,
-            key,
-            compiled,
-            self._lookup,
+        profile = who.visitor or context.profile
+        inquiry = Inquiry(
+            profile=profile,
+            key=self._key_of(profile),
+            slots=compiled.slots.keys() if slots is None else slots,
             after=context.after,
             newest=not REFETCHING.isdisjoint(request.query_params),
         )
-        return Evaluated(who, compiled, known)
+        return Evaluated(who, compiled, await known_by(deadline.at, inquiry, compiled, self._lookup))
 
 
 def _named(if_none_match: str) -> frozenset[str]:

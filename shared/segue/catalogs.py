@@ -1,6 +1,7 @@
 """The catalogue in force: what was published last, compiled, and never more than a moment old."""
 
 import asyncio
+from collections.abc import Mapping
 
 import msgspec
 
@@ -8,6 +9,7 @@ from segue import ports, telemetry
 from segue.domain import catalog as definitions
 from segue.domain import edition as editions
 from segue.domain import rules
+from segue.domain.decision import Place
 from segue.domain.document import Standing, StateDocument
 from segue.domain.edition import Edition
 from segue.domain.errors import SegueError, Unavailable
@@ -27,12 +29,14 @@ class Compiled(msgspec.Struct, frozen=True):
     """One published version, ready for use.
 
     `program` answers. While measurements are being filled from the archive, `waiting` are the segments that it answers
-    as they were defined before, and `prepared` is the program to come. `filled`: see `Edition`.
+    as they were defined before, and `prepared` is the program to come. `filled`: see `Edition`. `slots` are made ready
+    for decisions.
     """
 
     version: int
     catalog: definitions.Catalog
     program: rules.Program
+    slots: Mapping[str, Place] = {}
     prepared: rules.Program | None = None
     waiting: frozenset[str] = frozenset()
     filled: int = 0
@@ -49,11 +53,11 @@ def compiled(published: ports.PublishedCatalog) -> Compiled:
     """A published version, checked and compiled. Raises `Invalid` if it is broken."""
     edition = editions.read(published.data)
     catalog = definitions.parse(edition.definitions)
-    program = catalog.program()
+    program, places = catalog.program(), catalog.places()
     bridge = rules.bridge(_answering(edition.over), program) if edition.over else None
     if bridge is None:
-        return Compiled(published.version, catalog, program, filled=edition.filled)
-    return Compiled(published.version, catalog, bridge.program, program, bridge.waiting, edition.filled)
+        return Compiled(published.version, catalog, program, places, filled=edition.filled)
+    return Compiled(published.version, catalog, bridge.program, places, program, bridge.waiting, edition.filled)
 
 
 def _answering(edition: Edition) -> rules.Program:

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from functions.lookup.decide import Reason
 from functions.lookup.flags import REASONS
+from segue.domain.decision import Reason
 from segue.domain.time import DAY
 from tests.functions.bad_input import UNREADABLE, Body
 from tests.functions.looking_up import SECRET_KEY, Site, looking_up

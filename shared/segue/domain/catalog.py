@@ -16,6 +16,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 
 from segue.domain import experiment, rules
+from segue.domain import slot as slots
+from segue.domain.decision import Place, Terms, place
 from segue.domain.destination import Destination
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
@@ -23,7 +25,6 @@ from segue.domain.experiment import Experiment, Holdout
 from segue.domain.part import (
     KEY_HASH,
     MEANINGS,
-    Content,
     Id,
     KeyHash,
     Member,
@@ -40,10 +41,8 @@ from segue.domain.rules.kinds.cluster import ClusterModel
 from segue.domain.rules.kinds.score import Score
 from segue.domain.rules.model import Duration
 from segue.domain.rules.traits import Computed
+from segue.domain.slot import Slot
 from segue.domain.time import DAY, HOUR, MINUTE, SECOND
-
-DEFAULT_VARIANT = "default"
-"""The variant's name in a decision for a slot's default content; no variant of a slot may take it."""
 
 LIVE_KEYS = 2
 """A source has at most two keys of each kind: the one in use and the one that replaces it."""
@@ -97,30 +96,6 @@ class Source(Part):
     """What is sent with the write key in all; no limit if left out."""
     client_rate: Rate | None = None
     """What a single address sends with the write key; no limit if left out."""
-
-
-class Variant(Part):
-    """Content of a slot for the members of one segment."""
-
-    name: Id
-    """What it goes by in decisions."""
-    segment: Id
-    """Whose members it is for."""
-    content: Content
-    """Data that the CMS knows how to show."""
-
-
-class Slot(Part):
-    """A place on a page: the first variant whose segment holds the visitor fills it, else the default content."""
-
-    name: Text
-    """What people call it."""
-    description: Text | None = None
-    """For people, too."""
-    variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
-    """In this order: the first one whose segment holds the visitor."""
-    default: Content
-    """For everybody else."""
 
 
 class StaticList(Part):
@@ -224,9 +199,19 @@ class Catalog(Part):
     """What holds for the whole catalogue."""
 
     def program(self) -> rules.Program:
-        """The compiled segments. Raises `Invalid` with the path of the part that is wrong."""
+        """The compiled segments, those without a name included that slots need, and what content is bound to.
+
+        Raises `Invalid` with the path of the part that is wrong.
+        """
+        try:
+            return self._compiled()
+        except Invalid as error:
+            raise Invalid(error.message, slots.as_written(error.path, self.slots)) from error
+
+    def _compiled(self) -> rules.Program:
         return rules.compile(
-            self.segments,
+            {**self.segments, **slots.conditions(self.slots)},
+            told={path.split(".")[0] for origin, path in slots.bound(self.slots) if origin == "trait"},
             scores=self.scores,
             computed=self.computed,
             models=self.models,
@@ -245,6 +230,11 @@ class Catalog(Part):
     def is_public(self, segment: str) -> bool:
         """Whether visitors' own browsers may read if they are in it."""
         return self.segments[segment].get("public", False) is True
+
+    def places(self) -> Mapping[str, Place]:
+        """The slots, made ready for decisions."""
+        terms = Terms(experiments=self.experiments, holdouts=self.holdouts, granted_unsaid=self.settings.granted_unsaid)
+        return {id_: place(id_, slot, terms) for id_, slot in self.slots.items()}
 
     def source_of_write_key(self, key: str) -> tuple[str, Source] | None:
         """The source's id and the source that this write key belongs to."""
@@ -298,8 +288,8 @@ def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
     return [
         *_unknown_segments(catalog),
         *_unknown_purposes(catalog),
-        *_repeated_names(catalog),
         *(problem for id_, found in catalog.experiments.items() for problem in experiment.problems(id_, found)),
+        *_mistaken_slots(catalog),
         *_shared_keys(catalog),
     ]
 
@@ -337,11 +327,6 @@ def _shown(found: object) -> str:
 def _unknown_segments(catalog: Catalog) -> Iterator[Problem]:
     named = [
         *(
-            (("slots", id_, "variants", index, "segment"), variant.segment)
-            for id_, slot in catalog.slots.items()
-            for index, variant in enumerate(slot.variants)
-        ),
-        *(
             (("experiments", id_, "segment"), found.segment)
             for id_, found in catalog.experiments.items()
             if found.segment is not None
@@ -372,6 +357,11 @@ def _unknown_purposes(catalog: Catalog) -> Iterator[Problem]:
             for id_, destination in catalog.destinations.items()
             for index, name in enumerate(destination.storage.purposes if destination.storage else ())
         ),
+        *(
+            (("slots", id_, "purposes", index), name)
+            for id_, slot in catalog.slots.items()
+            for index, name in enumerate(slot.purposes or ())
+        ),
     ]
     for path, name in named:
         if name is not None and catalog.consent != Consent() and name not in catalog.consent.purposes:
@@ -382,14 +372,10 @@ def _listed(value: Json) -> Sequence[Json]:
     return value if isinstance(value, list) else ()
 
 
-def _repeated_names(catalog: Catalog) -> Iterator[Problem]:
-    for id_, slot in catalog.slots.items():
-        taken = {DEFAULT_VARIANT}
-        for index, variant in enumerate(slot.variants):
-            if variant.name in taken:
-                path = written(("slots", id_, "variants", index, "name"))
-                yield Problem(path, f"expected a name no other variant of the slot has, found {variant.name!r}")
-            taken.add(variant.name)
+def _mistaken_slots(catalog: Catalog) -> Iterator[Problem]:
+    arms = {id_: [arm.id for arm in found.arms] for id_, found in catalog.experiments.items()}
+    known = slots.Known(catalog.segments, catalog.scores, catalog.computed, arms)
+    return slots.problems(catalog.slots, known)
 
 
 def _shared_keys(catalog: Catalog) -> Iterator[Problem]:

@@ -41,6 +41,16 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     approximate: frozenset[str]
 
 
+def unnamed(*parts: str) -> str:
+    """The id of a segment that only the engine knows: no named one can have it."""
+    return "".join(f"/{part}" for part in parts)
+
+
+def is_named(segment: str) -> bool:
+    """Whether somebody defined the segment under this id: only of those anything is ever told."""
+    return not segment.startswith("/")
+
+
 def covers(intervals: tuple[Interval, ...], at: int) -> Interval | None:
     """The interval that holds `at`, if one does."""
     for span in intervals:

@@ -80,7 +80,7 @@ class Batch:
         self.connection.execute(f"CREATE OR REPLACE VIEW known AS {_numbered(twin.known, number)}")
         self.connection.execute(MEMBERSHIPS)
         self.connection.execute("CREATE OR REPLACE TABLE odd (segment VARCHAR, profile VARCHAR)")
-        names = program.segments.keys() if wanted is None else wanted
+        names = segments.keys() if wanted is None else wanted
         for name in names:
             plan = twin.plans[name]
             if isinstance(plan, InSql):

@@ -54,9 +54,13 @@ class Twin:
 
 
 def twin(segments: Mapping[str, Any], program: Program) -> Twin:
-    """The twin of these definitions, which `program` was compiled from."""
+    """The twin of these definitions, which `program` was compiled from, and perhaps unnamed segments besides."""
     writer = Writer(program.computed.keys())
-    plans = {segment.id: _plan(writer, segment.id, segments[segment.id]) for segment in program.order}
+    plans = {
+        segment.id: _plan(writer, segment.id, segments[segment.id])
+        for segment in program.order
+        if segment.id in segments
+    }
     return Twin(
         plans={name: plans[name] for name in segments},
         measured=_measured(writer),

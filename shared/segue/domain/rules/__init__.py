@@ -3,6 +3,7 @@
 `compile(segments) -> Program` · `fold(program, state, events) -> State` · `timeline(program, state, t) -> Timeline` ·
 `merge(program, a, b) -> State` · `explain(program, state, segment, t) -> Explanation` ·
 `scores(program, state, t) -> score -> number` · `computed(program, state, t) -> name -> value` ·
+`told(program, state, t) -> name -> value` ·
 `Replay(program).transitions(history, end)` ·
 `bridge(before, program) -> Bridge` · `refolded(program, history) -> State` ·
 `succeed(program, before, after) -> State`
@@ -17,7 +18,7 @@ from segue.domain.rules.program import Program, compile
 from segue.domain.rules.rebuild import Delivery, reaches, refolded, succeed
 from segue.domain.rules.replay import Replay
 from segue.domain.rules.state import Counts, State, canonical, decode, drained, empty, encode, holds
-from segue.domain.rules.values import computed, scores
+from segue.domain.rules.values import computed, scores, told
 
 __all__ = [
     "Bridge",
@@ -45,5 +46,6 @@ __all__ = [
     "scores",
     "succeed",
     "timeline",
+    "told",
     "words",
 ]

@@ -49,6 +49,7 @@ def bridge(before: Program, program: Program) -> Bridge | None:
             if name in (program if name in newer else before).score_definitions
         },
         computed=_readings(before.computed, program.computed, held),
+        told=_readings(before.told, program.told, held),
     )
     return Bridge(bridged, frozenset(name for name in waiting if _is_changed(before, program, name)))
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from segue.domain.event import Event
-from segue.domain.membership import Interval, Reason, Timeline, Transition, covers
+from segue.domain.membership import Interval, Reason, Timeline, Transition, covers, is_named
 from segue.domain.rules import state as states
 from segue.domain.rules.evidence import MOST_ENTRIES
 from segue.domain.rules.foresight import foreseen, freeze, is_approximate
@@ -171,11 +171,11 @@ class Work:
     # Announcing
 
     def _announce(self, names: Iterable[str], reason: Reason, message_id: str | None) -> None:
-        """Say which of these segments the profile has entered or left since it was last said."""
+        """Say which of these segments, if they have a name, the profile has entered or left since it was last said."""
         instant = self.known.instant
         for name in sorted(names):
             member = covers(self.memberships.get(name, ()), instant) is not None
-            if member == (name in self.inside):
+            if member == (name in self.inside) or not is_named(name):
                 continue
             (self.inside.add if member else self.inside.discard)(name)
             self.seq += 1
@@ -192,7 +192,8 @@ class Work:
             )
 
     def _find_due(self) -> None:
-        edges = [edge for spans in self.memberships.values() for span in spans for edge in span if edge is not None]
+        told = [spans for name, spans in self.memberships.items() if is_named(name)]
+        edges = [edge for spans in told for span in spans for edge in span if edge is not None]
         instant = self.known.instant
         self.due = min((edge for edge in [*edges, *self.cuts.values()] if edge > instant), default=None)
 

@@ -174,7 +174,8 @@ def _version(operand: Json) -> Json:
     raise Invalid(f"expected a SemVer 2.0 version such as 1.4.0, found {operand!r:.60}")
 
 
-def _pattern(operand: Json) -> Json:
+def check_pattern(operand: Json) -> Json:
+    """The same RE2 pattern. Raises `Invalid` if it is none."""
     options = re2.Options()
     options.log_errors = False
     try:
@@ -223,7 +224,9 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "not_contains": Operator(_on_text(lambda v, part: part in v), _text, negates=True),
     "starts_with": Operator(_on_text(str.startswith), _text),
     "ends_with": Operator(_on_text(str.endswith), _text),
-    "matches": Operator(lambda v, pattern: isinstance(v, str) and bool(pattern.search(v)), _pattern, takes_ref=False),
+    "matches": Operator(
+        lambda v, pattern: isinstance(v, str) and bool(pattern.search(v)), check_pattern, takes_ref=False
+    ),
     "exists": Operator(lambda _value, _true: True, _true, whole=True, takes_ref=False),
     "any_of": Operator(lambda v, some: any(_occurs(o, v) for o in some), _scalars, whole=True, takes_ref=False),
     "all_of": Operator(lambda v, every: all(_occurs(o, v) for o in every), _scalars, whole=True, takes_ref=False),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from segue.domain.errors import Invalid
+from segue.domain.membership import is_named
 from segue.domain.rules import definition as language
 from segue.domain.rules import traits
 from segue.domain.rules.evidence import Evidence, content_key
@@ -75,6 +76,7 @@ class Program:
     scores: Mapping[str, Reading] = field(default_factory=dict)
     score_definitions: Mapping[str, score.Score] = field(default_factory=dict)
     computed: Mapping[str, Reading] = field(default_factory=dict)
+    told: Mapping[str, Reading] = field(default_factory=dict)
 
     def with_references(self, names: set[str]) -> list[CompiledSegment]:
         """These segments and those they refer to, directly or not, those referred to first."""
@@ -97,6 +99,11 @@ class Program:
             dependents={key: found & kept for key, found in self.dependents.items() if key in keys},
         )
 
+    def named(self) -> "Program":
+        """The program of the segments that somebody may be told of."""
+        names = [name for name in self.segments if is_named(name)]
+        return self if len(names) == len(self.segments) else self.limited_to(names)
+
     def concerned(self, name: str) -> tuple[Evidence, ...]:
         """The measurements that take events of this name."""
         return self.by_event.get(name) or self.by_event["*"]
@@ -109,6 +116,7 @@ def compile(
     computed: Mapping[str, Any] = MappingProxyType({}),
     models: Mapping[str, Any] = MappingProxyType({}),
     lists: Mapping[str, Collection[str]] = MappingProxyType({}),
+    told: Collection[str] = (),
     granted_unsaid: Collection[str] = (),
     session_gap: int = SESSION_GAP,
     lateness: int = LATENESS,
@@ -117,7 +125,8 @@ def compile(
     """The program of a catalogue's `segments`, and of the `scores`, `computed` traits and `models` they ask for.
 
     Raises `Invalid` with the path of the part that is wrong. `lists` are the identifiers on each static list, as
-    `user_id:42`; `granted_unsaid` are the purposes that count as granted until something is said of them;
+    `user_id:42`; `told` are the traits that calls tell and whose
+    values are asked for; `granted_unsaid` are the purposes that count as granted until something is said of them;
     `session_gap` is how long nothing happens once a session is over.
     """
     parsed = _parsed("segments", language.Segment, segments)
@@ -143,6 +152,7 @@ def compile(
         raise Invalid("expected a name that no score has", f"computed.{name}")
     scores_read = {name: of(measurements) for name, of in measurements.scores.items()}
     computed_read = {name: of(measurements) for name, of in measurements.computed.items()}
+    told_read = {name: measurements.trait_course(name) for name in sorted(told)}
     compiled: dict[str, CompiledSegment] = {}
     for name in order:
         measurements.looked_back, measurements.used = name in looked_back, set()
@@ -157,6 +167,7 @@ def compile(
             [
                 definitions,
                 {name: one.key for name, one in [*scores_read.items(), *computed_read.items()]},
+                *([sorted(told_read)] if told_read else []),
                 measurements.lists,
                 measurements.granted_unsaid,
                 lateness,
@@ -175,6 +186,7 @@ def compile(
         scores=scores_read,
         score_definitions=score_definitions,
         computed=computed_read,
+        told=told_read,
     )
 
 

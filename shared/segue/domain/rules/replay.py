@@ -19,9 +19,10 @@ from segue.domain.rules.stretches import Unfit
 
 
 class Replay:
-    """A program made ready for histories. `generated` names the segments that the generated code answers."""
+    """A program's named segments made ready for histories. `generated` are those that the generated code answers."""
 
     def __init__(self, program: Program) -> None:
+        program = program.named()
         self.generated = frozenset(sayable(program))
         self._run = generate(program, sorted(self.generated)) if self.generated else None
         self._program = program

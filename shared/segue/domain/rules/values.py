@@ -23,6 +23,11 @@ def computed(program: Program, state: State, t: int) -> Mapping[str, Json]:
     return _read(program.computed, state, t)
 
 
+def told(program: Program, state: State, t: int) -> Mapping[str, Json]:
+    """Each trait at t of those that the program was asked for, the missing ones left out; t as `scores` takes it."""
+    return _read(program.told, state, t)
+
+
 def _read(readings: Mapping[str, Reading], state: State, t: int) -> Mapping[str, Json]:
     view = View(max(t, state.instant), max(t, state.instant), True, state.streams, state.totals, {})
     values = {name: value_at_start(one.course(view)) for name, one in readings.items()}

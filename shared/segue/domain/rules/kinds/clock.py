@@ -93,10 +93,9 @@ class DateIs(Model):
     """How the date stands to now."""
 
 
-def compile_time(definition: TimeIs, _measurements: Measurements) -> Node:
-    part = definition.time
-    tz = zone(part.tz)
-    begin, end = (time_of_day.fromisoformat(text) for text in (part.from_, part.until))
+def shows(part: TimeOf) -> Callable[[datetime], bool]:
+    """Tells whether a clock of the place shows such a time."""
+    begin, end = _from_until(part)
     days_of_week = {WEEKDAYS.index(day) for day in part.days}
 
     def holds(clock: datetime) -> bool:
@@ -105,10 +104,21 @@ def compile_time(definition: TimeIs, _measurements: Measurements) -> Node:
             return begin <= now < end and day in days_of_week
         return (now >= begin and day in days_of_week) or (now < end and (day - 1) % 7 in days_of_week)
 
-    def spans(view: View) -> Spans:
-        return union(shown(view.start, view.horizon, tz, (begin, end), holds))
+    return holds
 
-    days = "" if len(days_of_week) == len(WEEKDAYS) else f" on {', '.join(part.days)}"
+
+def _from_until(part: TimeOf) -> tuple[time_of_day, time_of_day]:
+    return time_of_day.fromisoformat(part.from_), time_of_day.fromisoformat(part.until)
+
+
+def compile_time(definition: TimeIs, _measurements: Measurements) -> Node:
+    part = definition.time
+    tz, holds = zone(part.tz), shows(part)
+
+    def spans(view: View) -> Spans:
+        return union(shown(view.start, view.horizon, tz, _from_until(part), holds))
+
+    days = "" if len(set(part.days)) == len(WEEKDAYS) else f" on {', '.join(part.days)}"
     hours = "" if part.from_ == part.until else f" from {part.from_} until {part.until}"
 
     def describe(view: View) -> Finding:

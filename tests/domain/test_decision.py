@@ -1,0 +1,46 @@
+"""What fills a slot, asked of the table `tests/cases/decisions.json`: by the engine's own memberships and values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from segue.domain import rules
+from segue.domain.catalog import parse
+from segue.domain.decision import Decision, Visitor, asked_for, decision, values
+from segue.domain.membership import covers
+from tests.domain.test_oracle_cases import happened, instant, read
+
+SECTIONS = ("segments", "computed", "scores", "experiments", "holdouts")
+
+
+def decided(case: Mapping[str, Any], at: int) -> Decision:
+    """What fills the slot of a case at an instant, for a visitor of whom is known what was received by then."""
+    settings = {"settings": {"granted_unsaid": case["granted_unsaid"]}} if "granted_unsaid" in case else {}
+    sections = {name: case[name] for name in SECTIONS if name in case}
+    catalog = parse({"slots": {"it": case["slot"]}, **sections, **settings})
+    program, place = catalog.program(), catalog.places()["it"]
+    history = [happened(number, event) for number, event in enumerate(case["events"])]
+    events = [event for event in history if event.received_at <= at]
+    state = rules.fold(program, rules.empty(), events)
+    ahead = rules.timeline(program, state, at).memberships
+    visitor = Visitor(
+        at=at,
+        known=state.known_from is not None,
+        segments=frozenset(name for name, spans in ahead.items() if covers(spans, at)),
+        bucketing_id=case.get("bucketing_id", "v1"),
+    )
+    own = values(program, state, asked_for(place, decision(place, visitor)), at)
+    return decision(place, replace(visitor, values=own))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["says"]) for case in read("decisions")["cases"]])
+def test_what_fills_the_slot_and_why(case: Mapping[str, Any]) -> None:
+    for at, (variant, reason, *content) in case["answers"]:
+        found = decided(case, instant(at))
+        assert (found.variant, found.reason) == (variant, reason), at
+        if content:
+            assert found.content == content[0], at
+        if "takes_part" in case:
+            assert (found.experiment and [found.experiment.experiment, found.experiment.arm]) == case["takes_part"]
