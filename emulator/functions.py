@@ -1,21 +1,47 @@
-"""The functions of the topology in this process, each the app that functions-framework serves in the cloud."""
+"""The functions of the topology in this process, each the app that is served in the cloud."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import PurePath
 
 from functions_framework.aio import create_asgi_app
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
 from emulator.topology import ROOT, topology
 from segue import ports
 
 
-def apps() -> Mapping[str, ASGIApp]:
+def apps() -> Mapping[str, Starlette]:
     """The app of each function, by its name."""
-    return {
-        name: create_asgi_app(function["target"], str(ROOT / function["source"]), "http")  # type: ignore[no-untyped-call]
-        for name, function in topology()["functions"].items()
-    }
+    return {name: _APPS[server_of(function)](function) for name, function in topology()["functions"].items()}
+
+
+def server_of(function: Mapping[str, str]) -> str:
+    """What serves a function of the topology."""
+    return function.get("server", "functions-framework")
+
+
+def package_of(function: Mapping[str, str]) -> str:
+    """The folder of a function's source, as a module."""
+    return ".".join(PurePath(function["source"]).parent.parts)
+
+
+def _framework_app(function: Mapping[str, str]) -> Starlette:
+    app: Starlette = create_asgi_app(function["target"], str(ROOT / function["source"]), "http")  # type: ignore[no-untyped-call]
+    return app
+
+
+def _own_app(function: Mapping[str, str]) -> Starlette:
+    app: Starlette = getattr(import_module(f"{package_of(function)}.main"), function["target"])()
+    return app
+
+
+_APPS: Mapping[str, Callable[[Mapping[str, str]], Starlette]] = {
+    "functions-framework": _framework_app,
+    "uvicorn": _own_app,
+}
 
 
 async def push(app: ASGIApp, message: ports.Message) -> int:

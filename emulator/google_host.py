@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -22,12 +23,14 @@ import msgspec
 import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
 
 from emulator import catalog, ledger
 from emulator.control import Control
+from emulator.functions import package_of, server_of
 from emulator.google_emulators import google_emulators
+from emulator.passing import OF_ONE_CONNECTION, Sockets, is_stream, passed_on
 from emulator.schedules import keep
 from emulator.server import HOST, listening, serve
 from emulator.storefront.served import allowing, with_shop
@@ -44,9 +47,6 @@ POLL_S = 0.1
 QUIET_S = 0.5
 ANSWER_WITHIN_S = 60.0
 ENDED_WITHIN_S = 5.0
-OF_ONE_CONNECTION = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
-"""Headers that say something of a connection or a body, not of what is passed on."""
-
 INFLATED = OF_ONE_CONNECTION | {"content-encoding"}
 """Of an answer, too, whose body has been inflated on the way."""
 
@@ -118,12 +118,13 @@ async def _run(
         )
         destinations = list((await platform.catalogs.current()).catalog.destinations)
         await admin.create(platform.settings.project, topology(), endpoints, destinations)
-        async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as http:
+        at_once = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, limits=at_once, trust_env=False) as http:
             front = Front(platform, {child.name: child.url for child in children}, http)
             schedules = [asyncio.create_task(keep(each, platform.ports)) for each in topology()["schedules"].values()]
             async with with_shop(front.app(), front_url) if shop else nullcontext(front.app()) as app:
                 ready(front_url)
-                await serve(app, listener)
+                await serve(app, listener, partial(_end, children, "stream"))
             for schedule in schedules:
                 schedule.cancel()
 
@@ -147,6 +148,7 @@ class Front:
                 Route(
                     "/{path:path}", self._balance, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
                 ),
+                WebSocketRoute("/{path:path}", Sockets(self._functions)),
             ],
             exception_handlers=entrypoint.exception_handlers,
         )
@@ -160,14 +162,17 @@ class Front:
         headers = [(name, value) for name, value in request.headers.raw if name.decode() not in OF_ONE_CONNECTION]
         query = request.scope["query_string"].decode()
         url = self._functions[function] + request.scope["raw_path"].decode() + (f"?{query}" if query else "")
+        asked = self._http.build_request(request.method, url, content=body, headers=headers)
         try:
-            answer = await self._http.request(request.method, url, content=body, headers=headers)
+            answer = await self._http.send(asked, stream=True)
+            if is_stream(answer):
+                return StreamingResponse(passed_on(answer), answer.status_code, _kept(answer, OF_ONE_CONNECTION))
+            await answer.aread()
         except httpx.TransportError as error:
             raise Unavailable(f"{function} does not answer") from error
         if function == "ingest" and request.method == "POST" and request.url.path not in FIGURES and answer.is_success:
             self._accepted += _calls(body)
-        kept = {name: value for name, value in answer.headers.items() if name not in INFLATED}
-        return Response(answer.content, answer.status_code, kept)
+        return Response(answer.content, answer.status_code, _kept(answer, INFLATED))
 
     async def _archive(self, request: Request) -> Response:
         """Keep a message that was pushed."""
@@ -216,6 +221,10 @@ class Front:
         )
 
 
+def _kept(answer: httpx.Response, left_out: Set[str]) -> Mapping[str, str]:
+    return {name: value for name, value in answer.headers.items() if name not in left_out}
+
+
 class _Batch(msgspec.Struct):
     batch: list[msgspec.Raw] | None = None
 
@@ -246,25 +255,46 @@ def _started(functions: Mapping[str, Mapping[str, str]], folder: Path) -> Iterat
             child.process.wait()
 
 
+def _end(children: Sequence[Child], name: str) -> None:
+    """Tell a function's process to end."""
+    for child in children:
+        if child.name == name:
+            child.process.terminate()
+
+
 def _start(name: str, function: Mapping[str, str], log: Path) -> Child:
     with listening(0) as probe:
         port = probe.getsockname()[1]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 (our own program, on files of the project)
-            [
-                str(Path(sys.executable).with_name("functions-framework")),
-                "--asgi",
-                *("--target", function["target"]),
-                *("--source", str(ROOT / function["source"])),
-                *("--host", HOST),
-                *("--port", str(port)),
-            ],
+            _COMMANDS[server_of(function)](function),
+            env={**os.environ, "HOST": HOST, "PORT": str(port)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     return Child(name, f"http://{HOST}:{port}", process, log)
+
+
+def _framework(function: Mapping[str, str]) -> Sequence[str]:
+    return [
+        str(Path(sys.executable).with_name("functions-framework")),
+        "--asgi",
+        *("--target", function["target"]),
+        *("--source", str(ROOT / function["source"])),
+    ]
+
+
+def _own(function: Mapping[str, str]) -> Sequence[str]:
+    return [sys.executable, "-m", package_of(function)]
+
+
+_COMMANDS: Mapping[str, Callable[[Mapping[str, str]], Sequence[str]]] = {
+    "functions-framework": _framework,
+    "uvicorn": _own,
+}
+"""How the process of a function is started, by what serves it; HOST and PORT say where it answers."""
 
 
 async def _answers(child: Child) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from emulator import catalog, functions
 from emulator.control import Control
@@ -65,13 +65,13 @@ async def _run(
             with_shop(segue, url) if shop else nullcontext(segue) as app,
         ):
             ready(url)
-            await serve(app, listener)
+            await serve(app, listener, segue.end_streams)
 
 
 @asynccontextmanager
 async def embedded(
     data: Path, definitions: bytes, environment: Mapping[str, str] = os.environ, clock: Clock | None = None
-) -> AsyncIterator[ASGIApp]:
+) -> AsyncIterator["Host"]:
     """The platform of a data folder, at work with these definitions, as one app.
 
     In the end what is under way is finished, and what waits is kept for the next time.
@@ -105,6 +105,7 @@ async def embedded(
         wiring.use(platform)
         stack.callback(wiring.use, None)
         host = Host(platform, opened)
+        await stack.enter_async_context(host.lifespans())
         await opened.push_to(host.deliver, host.bury)
         stack.push_async_callback(opened.stop_pushing)
         for schedule in topology()["schedules"].values():
@@ -129,6 +130,18 @@ class Host:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         function = function_of(scope["path"])
         await (self._functions[function] if function else self._own)(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespans(self) -> AsyncIterator[None]:
+        """What each function does for as long as it is served."""
+        async with AsyncExitStack() as stack:
+            for app in self._functions.values():
+                await stack.enter_async_context(app.router.lifespan_context(app))
+            yield
+
+    def end_streams(self) -> None:
+        """Nobody has to be waited for who only listens."""
+        self._functions["stream"].state.hub.ended()
 
     async def deliver(self, subscription: Subscription, message: Message) -> int:
         """Hand a message to the function or the archive that the topology names; the answer's status."""

@@ -3,12 +3,12 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.types import ASGIApp
 
+from functions.stream.server import Server, config
 from segue.domain.errors import Unavailable
 
 HOST = "127.0.0.1"
@@ -17,7 +17,7 @@ ENDED_WITHIN_S = 5
 """How long requests that are under way may take once the process is told to end."""
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Leaves the signals to `serve`: uvicorn would raise them again, and cut short what has to be ended after it."""
 
     @contextmanager
@@ -39,19 +39,13 @@ def listening(port: int) -> socket.socket:
     return found
 
 
-async def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until the process is interrupted or asked to end."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=ENDED_WITHIN_S,
-        )
-    )
+def _nothing() -> None:
+    """Nobody is told of the end."""
+
+
+async def serve(app: ASGIApp, listener: socket.socket, ending: Callable[[], None] = _nothing) -> None:
+    """Serve until the process is interrupted or asked to end; then call `ending`, and finish what is under way."""
+    server = _Server(config(app, lifespan="off", timeout_graceful_shutdown=ENDED_WITHIN_S), ending)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

@@ -35,6 +35,9 @@ class Answers(CORSMiddleware):
         self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         send = entrypoint.safely(send, self._caching)
         if not scope["path"].startswith(self._paths) or not any(name == b"origin" for name, _ in scope["headers"]):
             await self.app(scope, receive, send)

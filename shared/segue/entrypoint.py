@@ -10,7 +10,7 @@ import msgspec
 from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as ASGIMessage
@@ -156,7 +156,7 @@ def _retry_after(error: Exception) -> Mapping[str, str]:
     return {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
 
 
-async def _answer_error(_request: Request, error: Exception) -> Response:
+async def _answer_error(_request: HTTPConnection, error: Exception) -> Response:
     if isinstance(error, Throttled):
         telemetry.note("request_throttled", "DEBUG")
     elif not isinstance(error, Rejected):
@@ -188,7 +188,7 @@ class BugsAnswered:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            await (await _answer_error(Request(scope), error))(scope, receive, send)
+            await (await _answer_error(HTTPConnection(scope), error))(scope, receive, send)
 
 
 def safely(send: Send, caching: bytes) -> Send:

@@ -4,7 +4,7 @@ Every awaitable call may be delayed, may fail before or after its effect, and is
 adapter raises `Unavailable` for whatever may succeed when tried again, and `Rejected` for what never will.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -73,10 +73,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bus(Protocol):
-    """Topics with push subscriptions: at least once, in any order."""
+    """Topics with push subscriptions: at least once, in any order. A process may also listen to a topic for itself."""
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Return once every message is durable in the topic. On an error any of them may have been published."""
+        ...
+
+    async def listen(self, topic: str, name: str, begun: Callable[[], None], hear: Callable[[Message], None]) -> None:
+        """Hear of every message that is published from when `begun` was called on, until cancelled.
+
+        For this process alone, and nothing is kept for it: what is published while it does not listen it never hears
+        of. A message may be heard twice, and in any order. Both calls return at once. `name` is the listener's, which
+        no other has. Raises Unavailable if what is published may not be heard any more.
+        """
         ...
 
 

@@ -34,6 +34,8 @@ EventName: TypeAlias = Literal[
     "measurements_filled",
     "profiles_linked",
     "link_refused",
+    "listening_interrupted",
+    "stream_refused",
 ]
 
 Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

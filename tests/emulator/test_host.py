@@ -61,6 +61,7 @@ async def segments(client: Client) -> set[str]:
         ("/v1/profiles/user_id:7/segments", "lookup"),
         ("/v1/segments", "lookup"),
         ("/v1/decide", "lookup"),
+        ("/v1/stream", "stream"),
         ("/v1/segments/", None),
         ("/v1", None),
         ("/", None),

@@ -1,6 +1,6 @@
 """The event functions on the embedded platform, pushed to as a subscription does, with a still clock."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,10 @@ class Breakable:
 
     def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
         return self._store.scan(collection, after)
+
+    async def listen(self, topic: str, name: str, begun: Callable[[], None], hear: Callable[[Message], None]) -> None:
+        self._pass("listen", topic)
+        await self._bus.listen(topic, name, begun, hear)
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         self._pass("publish", topic)

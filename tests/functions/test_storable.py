@@ -19,6 +19,7 @@ from segue.adapters.system import SystemClock
 from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.call import Reception
+from segue.domain.errors import Unavailable
 from segue.domain.message import MEMBERSHIP_CHANGED
 from segue.domain.time import DAY
 from segue.ports import Message, Ports
@@ -42,6 +43,9 @@ class Published:
 
     async def publish(self, _topic: str, messages: Sequence[Message]) -> None:
         self.messages.extend(messages)
+
+    async def listen(self, topic: str, name: str, begun: object, hear: object) -> None:  # noqa: ARG002  # nobody is heard
+        raise Unavailable(f"{name}: nobody listens to {topic}")
 
 
 def accepted() -> Iterator[Sequence[Message]]:

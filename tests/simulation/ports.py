@@ -173,6 +173,10 @@ class SimulatedBus:
             effect = partial(self._cloud.publish, topic, [message])
             await self._cloud.world.call(self._instance, f"publish {topic} {message.id}", effect)
 
+    async def listen(self, topic: str, name: str, begun: object, hear: object) -> None:  # noqa: ARG002  # nobody is heard
+        """The histories are about what is kept."""
+        raise Unavailable(f"{name}: nobody listens to {topic} in the simulation")
+
 
 class SimulatedCatalog:
     def __init__(self, cloud: Cloud, instance: Instance) -> None:

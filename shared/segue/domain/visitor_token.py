@@ -41,18 +41,31 @@ def issued(secret: bytes, profile: ProfileRef, now: int, lifetime: int) -> Issue
     return Issued(jwt.encode(claims, _key(secret), signed_token.ALGORITHM), expires * SECOND)
 
 
+class Visit(msgspec.Struct, frozen=True):
+    """The visitor whose profile a token opens, and the instant (epoch ms) from which on it opens nothing."""
+
+    profile: ProfileRef
+    expires_at: int
+
+
 def opened(secret: bytes, token: Json, now: int) -> ProfileRef | None:
     """The visitor whose profile a token opens at `now` (epoch ms); None if it is none, not ours, or no longer good.
 
     A clock that is a minute behind the one that issued it does no harm.
     """
+    found = visit(secret, token, now)
+    return found.profile if found else None
+
+
+def visit(secret: bytes, token: Json, now: int) -> Visit | None:
+    """As `opened`, with how long the token is good for."""
     claims = signed_token.claims(token, (_key(secret),))
     if claims is None or claims.get("aud") != AUDIENCE:
         return None
     if not signed_token.is_valid(claims, now, LONGEST_LIFE + MINUTE):
         return None
     kind, _, value = str(claims["sub"]).partition(":")
-    return ProfileRef(KINDS[kind], value) if kind in KINDS else None
+    return Visit(ProfileRef(KINDS[kind], value), int(claims["exp"] * SECOND)) if kind in KINDS else None
 
 
 @lru_cache(maxsize=1)

@@ -81,6 +81,7 @@ class EmbeddedBus:
         self.subscriptions = tuple(subscriptions)
         self.arrived: Callable[[str], None] = unheard
         """Called with the queue's name once something new lies in it."""
+        self._listeners: dict[str, tuple[str, Callable[[Message], None]]] = {}
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Raises Unavailable if nobody subscribes to the topic: the messages are good once somebody does."""
@@ -91,9 +92,18 @@ class EmbeddedBus:
             if len(message.data) > MAX_BYTES:
                 raise TooLarge(f"message {message.id}: expected at most {MAX_BYTES} bytes, found {len(message.data)}")
         # Shielded: a caller that is cancelled meanwhile must not keep the queues from hearing of what was committed.
-        await asyncio.shield(self._append(queues, messages))
+        await asyncio.shield(self._append(topic, queues, messages))
 
-    async def _append(self, queues: Sequence[str], messages: Sequence[Message]) -> None:
+    async def listen(self, topic: str, name: str, begun: Callable[[], None], hear: Callable[[Message], None]) -> None:
+        """Nothing lies in between in one process: this never raises Unavailable."""
+        self._listeners[name] = (topic, hear)
+        try:
+            begun()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            del self._listeners[name]
+
+    async def _append(self, topic: str, queues: Sequence[str], messages: Sequence[Message]) -> None:
         now = self._clock.now()
 
         def append(connection: sqlite3.Connection) -> None:
@@ -109,6 +119,10 @@ class EmbeddedBus:
         await self._database.write(append)
         for queue in queues:
             self.arrived(queue)
+        for heard, hear in tuple(self._listeners.values()):
+            if heard == topic:
+                for message in messages:
+                    hear(message)
 
     async def after(self, queue: str, number: int, limit: int) -> Sequence[Waiting]:
         """At most `limit` messages of a queue that come after that place, in order."""

@@ -1,17 +1,18 @@
 """Topics in Pub/Sub: each message in the CloudEvents binding, published at once, its attributes the event's context.
 
 A push subscription that unwraps the payload and writes the metadata (`admin.py`) turns the attributes into headers, so
-that a function receives a plain binary-mode CloudEvent.
+that a function receives a plain binary-mode CloudEvent. Who listens has a subscription of its own for as long.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from google.pubsub_v1 import PublisherAsyncClient, PublishRequest, PubsubMessage
+from google.pubsub_v1 import PublisherAsyncClient, PublishRequest, PubsubMessage, SubscriberAsyncClient
 
 from segue.adapters.google.connection import DEADLINE_S, meaning
+from segue.adapters.google.listening import listening
 from segue.domain.errors import TooLarge
 from segue.ports import Message
 
@@ -28,8 +29,17 @@ class PubsubBus:
     """`ports.Bus` on Pub/Sub. Every call ends within `deadline_s`, none is repeated by itself, and nothing waits for
     more messages to come. Message ordering is off."""
 
-    def __init__(self, client: PublisherAsyncClient, project: str, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        client: PublisherAsyncClient,
+        subscriber: SubscriberAsyncClient,
+        project: str,
+        *,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
         self._client = client
+        self._subscriber = subscriber
+        self._project = f"projects/{project}"
         self._topics = f"projects/{project}/topics"
         self._call: dict[str, Any] = {"retry": None, "timeout": deadline_s}
 
@@ -40,6 +50,14 @@ class PubsubBus:
                 raise TooLarge(f"message {message.id}: expected at most {MAX_BYTES} bytes, found {len(message.data)}")
         with meaning(f"publishing to {topic}"):
             await asyncio.gather(*(self._publish(topic, part) for part in _parts(messages)))
+
+    async def listen(self, topic: str, name: str, begun: Callable[[], None], hear: Callable[[Message], None]) -> None:
+        """Raises Unavailable, too, if the topic is not there or the subscription was taken away."""
+        subscription = f"{self._project}/subscriptions/{name}"
+        async with listening(self._subscriber, f"{self._topics}/{topic}", subscription) as pulled:
+            begun()
+            async for message in pulled:
+                hear(message)
 
     async def _publish(self, topic: str, messages: Sequence[Message]) -> None:
         request = _Request(topic=f"{self._topics}/{topic}", messages=[_bound(message) for message in messages])

@@ -5,12 +5,18 @@ from collections.abc import Mapping
 
 from segue.adapters.google.bus import PubsubBus
 from segue.adapters.google.catalog import FirestoreCatalog
-from segue.adapters.google.connection import DEADLINE_S, close, firestore_client, publisher_client
+from segue.adapters.google.connection import (
+    DEADLINE_S,
+    close,
+    firestore_client,
+    publisher_client,
+    subscriber_client,
+)
 from segue.adapters.google.store import FirestoreStore
 
 
 class GooglePlatform:
-    """`store`, `bus` and `catalog` over one connection to Firestore and one to Pub/Sub.
+    """`store`, `bus` and `catalog` over one connection to Firestore and two to Pub/Sub.
 
     They belong to the event loop that runs when they are opened.
     """
@@ -20,8 +26,9 @@ class GooglePlatform:
     ) -> None:
         self._firestore = firestore_client(firestore)
         self._pubsub = publisher_client(pubsub)
+        self._subscriber = subscriber_client(pubsub)
         self.store = FirestoreStore(self._firestore, project, "(default)", deadline_s=deadline_s)
-        self.bus = PubsubBus(self._pubsub, project, deadline_s=deadline_s)
+        self.bus = PubsubBus(self._pubsub, self._subscriber, project, deadline_s=deadline_s)
         self.catalog = FirestoreCatalog(
             FirestoreStore(self._firestore, project, catalog_database, deadline_s=deadline_s)
         )
@@ -48,3 +55,4 @@ class GooglePlatform:
     async def close(self) -> None:
         await close(self._firestore)
         await close(self._pubsub)
+        await close(self._subscriber)

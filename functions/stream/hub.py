@@ -1,0 +1,152 @@
+"""Who listens on this instance, by profile: what is announced rings where somebody waits for it, and nowhere else."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from segue.domain.errors import Throttled, Unavailable
+from segue.domain.message import MEMBERSHIP_CHANGED
+from segue.domain.profile import Key
+from segue.ports import Message
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one instance takes on. Durations are in seconds.
+
+    `most`: open streams, as many as Cloud Run sends to an instance at most. `of_visitor`: those of one visitor.
+    `heartbeat`: so often a stream that has nothing to tell says so, for proxies cut off what is silent for a minute.
+    `longest`: the life of a stream, of which each is given a little less, for Cloud Run ends requests after an hour.
+    `gap`: the least time between two hints of one stream. `patience`: how long a hint waits until lookups see what it
+    is about. `stuck`: how long a client may take nothing at all.
+    """
+
+    most: int = 1_000
+    of_visitor: int = 20
+    heartbeat: float = 15.0
+    longest: float = 3_300.0
+    gap: float = 0.5
+    patience: float = 3.0
+    stuck: float = 60.0
+
+
+RETRY_AFTER_S = 10
+"""When a visitor with too many streams may come again."""
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """Of MembershipChanged what decides whether a page has to hear of it."""
+
+    key: Key
+    seq: int
+    transitions: Sequence[msgspec.Raw]
+    into: Key | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the visitor is in other segments than before, or turned out to be somebody else."""
+        return bool(self.transitions) or self.into is not None
+
+
+class Ear:
+    """What one stream has yet to hear of: the newest snapshot of each profile that it follows, however many came."""
+
+    def __init__(self) -> None:
+        self.follows: set[str] = set()
+        self.ended = False
+        self._news: dict[str, int] = {}
+        self._rung = asyncio.Event()
+
+    def hear(self, announced: Announced) -> None:
+        """Ring for a snapshot, unless there is a newer one already."""
+        self._news[announced.key] = max(announced.seq, self._news.get(announced.key, 0))
+        self._rung.set()
+
+    def end(self) -> None:
+        """Ring for the last time."""
+        self.ended = True
+        self._rung.set()
+
+    async def rings(self, within_s: float) -> bool:
+        """Whether it rings in that time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._rung.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def taken(self) -> dict[str, int]:
+        """The newest snapshot of each profile that was heard of, by its key; from now on there is nothing new."""
+        news, self._news = self._news, {}
+        self._rung.clear()
+        return news
+
+
+class Hub:
+    """Everybody who listens. There is nobody to listen while what is announced may not be heard."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._ears: dict[str, set[Ear]] = {}
+        self._open: Counter[str] = Counter()
+        self._hears = False
+
+    def begun(self) -> None:
+        """From now on everything that is announced is heard."""
+        self._hears = True
+
+    def ended(self) -> None:
+        """Nothing is heard any more: every stream ends, and its page comes again."""
+        self._hears = False
+        for ear in {ear for ears in self._ears.values() for ear in ears}:
+            ear.end()
+
+    def hear(self, message: Message) -> None:
+        """Ring where somebody waits for what was announced."""
+        if message.type != MEMBERSHIP_CHANGED:
+            return
+        try:
+            announced = msgspec.json.decode(message.data, type=Announced)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        if announced.is_news:
+            for ear in self._ears.get(announced.key, ()):
+                ear.hear(announced)
+
+    @contextmanager
+    def listening(self, visitor: str) -> Iterator[Ear]:
+        """An ear for a visitor, named by the profile's key, for as long as the block runs.
+
+        Raises Throttled if the visitor has too many, and Unavailable if the instance has, or nothing is heard.
+        """
+        if not self._hears:
+            raise Unavailable("nothing is heard of what changes just now")
+        if self._open.total() >= self._limits.most:
+            raise Unavailable(f"expected at most {self._limits.most} open streams on an instance")
+        if self._open[visitor] >= self._limits.of_visitor:
+            raise Throttled(f"expected at most {self._limits.of_visitor} open streams of a visitor", RETRY_AFTER_S)
+        ear = Ear()
+        self._open[visitor] += 1
+        try:
+            yield ear
+        finally:
+            self.follow(ear, ())
+            self._open -= Counter([visitor])
+
+    def follow(self, ear: Ear, keys: Collection[str]) -> None:
+        """Let an ear hear of these profiles, and of no others."""
+        for key in ear.follows.difference(keys):
+            self._ears[key].discard(ear)
+            if not self._ears[key]:
+                del self._ears[key]
+        for key in keys:
+            self._ears.setdefault(key, set()).add(ear)
+        ear.follows = {*keys}
+
+    @property
+    def open(self) -> int:
+        """How many streams there are."""
+        return self._open.total()
