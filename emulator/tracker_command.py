@@ -6,10 +6,11 @@ from emulator.client import DEMO_WRITE_KEY
 from functions.ingest.tracker import scripts
 
 QUEUE = (
-    '<script>(s=>{for(let m of"track page identify group consent reset anonymousId".split(" "))'
-    "s[m]=(...a)=>{s.push([m,...a])}})(window.segue=[])</script>"
+    '<script>(s=>{for(let m of"track page identify group consent reset".split(" "))s[m]=(...a)=>{s.push([m,...a])};'
+    "s.decide=(...a)=>new Promise(r=>setTimeout(r,2e3,{},s.push([r,...a])))})(segue=[])</script>"
 )
-"""Takes what a page says before the tracker is there; the tracker then replays it."""
+"""Takes what a page says before the tracker is there; the tracker then replays it. What is asked is answered after two
+seconds with nothing, should it never come."""
 
 
 @click.group()

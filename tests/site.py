@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
-from emulator.client import DEMO_WRITE_KEY
+from emulator.client import DEMO_SECRET_KEY, DEMO_WRITE_KEY
 from emulator.tracker_command import QUEUE
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.domain.event import Event
@@ -33,7 +33,8 @@ PASSED_ON = frozenset(["content-type", "access-control-allow-origin", "access-co
 
 
 class Site:
-    """Pages by path, and `/v1/batch`, which passes on to Segue unless `faults` holds answers to give before."""
+    """Pages by path; `/v1/batch` and `/v1/decide`, which pass on to Segue unless `faults` holds answers to give before;
+    and `/token`, where a page asks for its visitor's token."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -41,11 +42,14 @@ class Site:
         self.data = Path()
         self.pages: dict[str, str] = {}
         self.files: dict[str, Path] = {}
+        self.policies: dict[str, str] = {}
         self.faults: list[Fault] = []
         self.posted: list[str] = []
+        self.tokens: list[str] = []
         self.app = Starlette(
             routes=[
-                Route("/v1/batch", self._pass_on, methods=["POST"]),
+                Route("/v1/{call}", self._pass_on, methods=["POST"]),
+                Route("/token", self._token, methods=["POST"]),
                 Route("/{path:path}", self._page),
             ]
         )
@@ -53,7 +57,17 @@ class Site:
     def put(self, path: str, body: str, attributes: str = "", more: str = "") -> str:
         """Make a page that loads the tracker with these attributes; its address. `more` goes into the head."""
         script = f'<script async src="{self.segue}/segue.js" data-key="{DEMO_WRITE_KEY}" {attributes}></script>'
-        self.pages[path] = f"<!doctype html><title>{path[1:]}</title>{more}{QUEUE}{script}{body}"
+        self.pages[path] = f"<!doctype html><html lang=en><title>{path[1:]}</title>{more}{QUEUE}{script}{body}"
+        return self.url + path
+
+    def put_strict(self, path: str, body: str, attributes: str = "") -> str:
+        """Make a page that runs no inline script and takes no inline style; its address."""
+        self.put(path, body, attributes)
+        self.pages[path] = self.pages[path].replace(QUEUE, "")
+        self.policies[path] = (
+            f"default-src 'none'; script-src {self.segue}; connect-src 'self' {self.segue}; style-src 'self'; "
+            "img-src 'self'; base-uri 'none'"
+        )
         return self.url + path
 
     async def events(self, visitor: str) -> list[Event]:
@@ -93,7 +107,16 @@ class Site:
         if file is not None:
             return FileResponse(file)
         body = self.pages.get(request.url.path)
-        return HTMLResponse(body or "", 200 if body else 404)
+        policy = self.policies.get(request.url.path)
+        headers = {"content-security-policy": policy} if policy else {}
+        return HTMLResponse(body or "", 200 if body else 404, headers)
+
+    async def _token(self, request: Request) -> Response:
+        wanted = {"profile": await request.json()}
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"{self.segue}/v1/tokens", json=wanted, auth=(DEMO_SECRET_KEY, ""))
+        self.tokens.append(answer.json()["token"])
+        return Response(answer.content, answer.status_code, media_type="application/json")
 
     async def _pass_on(self, request: Request) -> Response:
         body = await request.body()
@@ -102,18 +125,21 @@ class Site:
             status, headers = self.faults.pop(0)
             return Response(status_code=status, headers=headers)
         async with httpx.AsyncClient(trust_env=False) as http:
-            answer = await http.post(f"{self.segue}/v1/batch", content=body, headers=request.headers)
+            answer = await http.post(self.segue + request.url.path, content=body, headers=request.headers)
         return Response(answer.content, answer.status_code)
 
 
 @asynccontextmanager
-async def site(folder: Path) -> AsyncIterator[Site]:
-    """A site, and a Segue that takes what its pages send; its files are in the folder."""
+async def site(folder: Path, *definitions: Path) -> AsyncIterator[Site]:
+    """A site, and a Segue that takes what its pages send; its files are in the folder. `definitions`: catalogue files
+    beside the demo's."""
     made = Site()
     async with serving(made.app) as url:
         made.url = url.rstrip("/")
         made.data = folder / "data"
         catalog = shutil.copytree(ROOT / "infra" / "catalog", folder / "catalog")
+        for file in definitions:
+            shutil.copy(file, catalog)
         sources = catalog / "sources.yaml"
         sources.write_text(sources.read_text().replace("origins: [", f'origins: ["{made.url}", '))
         with running(made.data, "--catalog", str(catalog)) as made.segue:
@@ -122,7 +148,7 @@ async def site(folder: Path) -> AsyncIterator[Site]:
 
 async def visitor_of(page: Page) -> str:
     """The anonymous id that a page's tracker has, once it has one."""
-    found = await page.wait_for_function("window.segue?.anonymousId()")
+    found = await page.wait_for_function("window.segue?.anonymousId?.()")
     return str(await found.json_value())
 
 

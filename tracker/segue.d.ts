@@ -1,4 +1,4 @@
-/** The methods of `window.segue`: callable from the moment the snippet ran, whether the script is there yet or not. */
+/** The methods of `window.segue`: callable from the moment the snippet ran, whether the script is there yet or not, but for one. */
 
 /** A value that JSON has. */
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json | undefined };
@@ -7,6 +7,14 @@ type Properties = { [name: string]: Json | undefined };
 
 /** `analytics` decides whether anything is kept and sent; every purpose goes with each event. */
 type Purposes = { analytics?: boolean; personalization?: boolean; advertising?: boolean; [purpose: string]: boolean | undefined };
+
+/** What fills a slot, and why. `content` is data: put it into the page as text, never as HTML. */
+interface Decision {
+  content: { [field: string]: Json } | null;
+  variant: string | null;
+  reason: string;
+  segment?: string;
+}
 
 interface Segue {
   /**
@@ -37,8 +45,16 @@ interface Segue {
   /** Forgets who the visitor is: a new anonymous id, no user id. Consent stays. */
   reset(): void;
 
-  /** The visitor's id; null before consent, undefined before the script is there. */
-  anonymousId(): string | null | undefined;
+  /**
+   * What to show the visitor, for each slot that was asked for.
+   *
+   * It never rejects: without consent, without a token, where Segue does not answer or not within `deadline` (milliseconds,
+   * 2,000 if left out), there are no decisions. The answer includes what happened up to the message `after`; all that the
+   * page has told if left out.
+   */
+  decide(slots: string[], options?: { after?: string; deadline?: number }): Promise<{ [slot: string]: Decision }>;
+  /** The visitor's id, null before consent. The method is there once the script is: `segue.anonymousId?.()`. */
+  anonymousId?(): string | null;
 }
 
 interface Window {

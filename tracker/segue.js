@@ -1,7 +1,7 @@
 /**
  * segue.js tells Segue what visitors do on a page: page views, clicks, scroll depth, engaged time, videos, and what the
- * page itself says by `segue.track(…)`. Options are data attributes of its script element; README.md has them all, and
- * segue.d.ts has the methods.
+ * page itself says by `segue.track(…)`; slots.js, which is a part of it, shows them what Segue decides. Options are data
+ * attributes of its script element; README.md has them all, and segue.d.ts has the methods.
  *
  * Three rules hold everywhere: without consent nothing is stored and nothing is sent; what people type is never read;
  * an event that was taken on is kept until Segue has answered for it, under one message id however often it is sent.
@@ -26,7 +26,8 @@
 
   const script = document.currentScript;
   const options = script.dataset;
-  const address = `${options.endpoint || new URL(script.src).origin}/v1/batch`;
+  const host = options.endpoint || new URL(script.src).origin;
+  const address = host + "/v1/batch";
   const captures = (what) => !` ${options.off} `.includes(` ${what} `);
   const robot = navigator.webdriver || /Headless/.test(navigator.userAgent);
 
@@ -95,6 +96,8 @@
   let failures = 0;
   let pause = 0;
   let soon = 0;
+  /** The message id of what was taken on last: a decision is to include it. */
+  let newest;
 
   /** Keeps what is not answered for, so that the next page sends it if this one ends. */
   const save = () => {
@@ -176,10 +179,9 @@
   /** Takes an event on; its message id, or undefined after a refusal. */
   const add = (type, said) => {
     if (allowed === false) return;
-    const messageId = random();
     const event = {
       type,
-      messageId,
+      messageId: random(),
       anonymousId,
       userId,
       timestamp: new Date().toISOString(),
@@ -192,9 +194,15 @@
         soon = 0;
         send();
       });
-    return messageId;
+    return (newest = event.messageId);
   };
   const track = (event, properties) => add("track", { event, properties });
+  const visitor = () => allowed && anonymousId;
+  const latest = () => {
+    send();
+    return pause ? undefined : newest;
+  };
+  const slots = slotsOf(host, options, kept, visitor, latest, add);
 
   /** Begins to store and to send: what was held becomes the visitor's, and they have agreed to it. */
   const open = () => {
@@ -343,6 +351,7 @@
       return add("identify", { traits });
     },
     group: (groupId, traits) => add("group", { groupId, traits }),
+    decide: slots.decide,
     consent: (given, { version = choice?.version } = {}) => {
       const before = allowed;
       const chosen = { categoryPreferences: { ...choice?.categoryPreferences, ...given }, version };
@@ -356,21 +365,28 @@
       if (after === false) {
         userId = identityToken = undefined;
         rememberVisitor(null);
-        ["user_id", "consent", "timezone"].forEach((name) => kept(name, null));
+        ["user_id", "consent", "timezone", "exposed"].forEach((name) => kept(name, null));
         takeKept();
-      }
+        slots.restart();
+      } else if (!before) slots.begin();
       // Where nobody is asked first, a refusal is all that is kept, since the next page could not know of it otherwise.
       if (after || options.consent != "required") kept("consent", JSON.stringify(choice));
     },
     reset: () => {
       userId = identityToken = undefined;
+      newest = undefined;
       kept("user_id", null);
       if (allowed) rememberVisitor(random());
+      slots.restart();
     },
     anonymousId: () => anonymousId,
   };
 
-  const announce = () => view.announced || !captures("pages") || methods.page();
+  /** The page is there; since when the visitor sees it, if that is not just now. */
+  const announce = (since) => {
+    if (!view.announced && captures("pages")) methods.page();
+    slots.begin(since);
+  };
   const navigated = () => {
     const previous = view.page.url;
     if (url() == previous) return;
@@ -400,12 +416,16 @@
         }
       };
     // The snippet's own methods go on pushing where a page has taken hold of them.
-    segue.push = ([name, ...said]) => segue[name](...said);
+    segue.push = ([name, ...said]) => (name.call ? slots.decide(...said).then(name) : segue[name](...said));
     segue.splice(0).forEach(segue.push);
 
     on(window, "pointerdown pointermove keydown wheel touchstart scroll focus blur", count);
     on(window, "pagehide", leave);
-    on(document, "visibilitychange", () => (document.hidden ? leave() : count(true)));
+    on(document, "visibilitychange", () => {
+      if (document.hidden) leave();
+      else count(true);
+      slots.follow();
+    });
     on(window, "online", resume);
     on(window, "pageshow", (event) => {
       if (!event.persisted) return;
@@ -418,13 +438,16 @@
       if (!allowed || key != PREFIX + "anonymous_id") return;
       anonymousId = newValue;
       userId = undefined;
-      if (newValue) return;
-      allowed = false;
-      queue = [];
+      if (!newValue) {
+        allowed = false;
+        queue = [];
+      }
+      slots.restart();
     });
     setInterval(() => {
       findTimezone(); // once for a visitor, and not while a page starts
       tellEngaged();
+      slots.follow();
     }, HEARTBEAT_MS);
     let frame;
     on(window, "scroll", () => {
@@ -444,8 +467,9 @@
         };
       }
     on(window, "popstate", navigated);
-    if (document.readyState == "loading") on(document, "DOMContentLoaded", announce);
-    else announce();
+    const first = () => announce(performance.getEntriesByType("paint").at(-1)?.startTime);
+    if (document.readyState == "loading") on(document, "DOMContentLoaded", first);
+    else first();
   };
   if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
   else start();
