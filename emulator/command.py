@@ -6,6 +6,7 @@ import click
 
 from emulator.catalog_commands import catalog
 from emulator.demo_command import demo
+from emulator.experiments_command import experiments
 from emulator.explain_command import explain
 from emulator.failed_commands import failed
 from emulator.identity_commands import identity
@@ -38,6 +39,7 @@ COMMANDS = (
     catalog,
     demo,
     erase,
+    experiments,
     explain,
     export,
     failed,
