@@ -13,6 +13,7 @@ from pydantic import Field
 
 from segue.domain.bucket import BUCKETS, bucket
 from segue.domain.part import Id, Part, Problem, Text, written
+from segue.domain.profile import ProfileRef
 
 EXPERIMENT_VIEWED = "Experiment Viewed"
 """The event that says that a visitor saw their arm; its properties are those of Segment's A/B testing spec."""
@@ -98,6 +99,17 @@ class Assignment(msgspec.Struct, frozen=True):
     experiment: str
     arm: str
     exposure: Exposure | None
+
+
+def bucketing_id(profile: ProfileRef, anonymous_id: str | None = None, settled: str | None = None) -> str:
+    """What the visitor is drawn by who is asked about as this profile, and perhaps by an anonymous id besides.
+
+    An anonymous id is drawn by itself wherever it is named, so that no login and nothing that is not known of the
+    visitor changes what a device shows. A user id alone is drawn by what was `settled` when the user was first seen.
+    """
+    if profile.kind == "anonymous_id":
+        return profile.value
+    return anonymous_id or settled or profile.value
 
 
 def assigned(
