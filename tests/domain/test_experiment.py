@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segue.domain.bucket import bucket
 from segue.domain.catalog import problems
 from segue.domain.experiment import Experiment, Holdout, assigned, is_held_out
 
@@ -75,6 +76,30 @@ def test_growthbook_puts_every_visitor_into_the_same_arm() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50), st.sampled_from([*twenty()]))
 def test_growthbook_agrees_on_ids_of_any_letters(visitor: str, named: tuple[str, Experiment]) -> None:
     assert arm_of(*named, visitor) == growthbooks_arm(*named, visitor)
+
+
+@pytest.mark.parametrize(
+    ("id_", "tried", "visitors", "places"),
+    [
+        ("halves", experiment(), "v9739 v10393 v1018 v16217", (0, 4_999, 5_000, 9_999)),
+        ("sums", experiment((0.1, 0.2, 0.7)), "v753 v1374 v665 v6708 v15617", (0, 999, 1_000, 2_999, 3_000)),
+        ("few", experiment(coverage=0.37), "v11612 v2344 v5878 v14919 v20653", (1_849, 1_850, 5_000, 6_849, 6_850)),
+    ],
+)
+def test_growthbook_agrees_on_who_falls_on_an_edge(
+    id_: str, tried: Experiment, visitors: str, places: Sequence[int]
+) -> None:
+    for visitor, place in zip(visitors.split(), places, strict=True):
+        assert bucket(id_, visitor) == place
+        assert arm_of(id_, tried, visitor) == growthbooks_arm(id_, tried, visitor)
+
+
+def test_a_part_of_a_name_space_has_its_first_place_and_not_its_last() -> None:
+    tried = experiment(namespace={"id": "part", "range": [0.5, 0.9999]})
+    for visitor, place in (("v21359", 4_999), ("v3449", 5_000), ("v637", 9_998), ("v36320", 9_999)):
+        assert bucket("namespace:part", visitor) == place
+        assert (arm_of("halves", tried, visitor) is not None) == (5_000 <= place < 9_999)
+        assert arm_of("halves", tried, visitor) == growthbooks_arm("halves", tried, visitor)
 
 
 @pytest.mark.slow

@@ -51,6 +51,7 @@ def test_too_few_tell_nothing() -> None:
     assert p_value([], []) is None
     assert p_value([0, 0], [0.5, 0.5]) is None
     assert p_value([9, 0], [0.5, 0.5]) is None
+    assert p_value([30, 3], [0.9, 0.1]) is None
     assert p_value([10, 0], [0.5, 0.5]) is not None
 
 

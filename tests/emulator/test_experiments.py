@@ -45,7 +45,14 @@ def key_of(profile: ProfileRef) -> str:
 
 
 def viewed(
-    visitor: str, arm: str, *, experiment: str = "hero", at: int = START, message_id: str = "", bot: bool = False
+    visitor: str,
+    arm: str,
+    *,
+    experiment: str = "hero",
+    at: int = START,
+    message_id: str = "",
+    type_: str = EVENTS_RECEIVED,
+    proven: bool = True,
 ) -> Message:
     """That a visitor saw an arm, as ingest tells it."""
     event = Event(
@@ -57,10 +64,10 @@ def viewed(
     )
     kind, _, value = visitor.rpartition(":")
     profile = ProfileRef("user_id" if kind else "anonymous_id", value)
-    data = EventsReceived(key=key_of(profile), profile=profile, source="shop", events=(event,))
+    data = EventsReceived(key=key_of(profile), profile=profile, source="shop", events=(event,), proven=proven)
     return Message(
         id=f"m {event.message_id} {visitor}",
-        type=EVENTS_OF_BOTS if bot else EVENTS_RECEIVED,
+        type=type_,
         source="//t",
         time=at,
         data=msgspec.json.encode(data),
@@ -143,14 +150,18 @@ def test_a_visitor_counts_once_with_the_arm_seen_first_however_often_and_however
 def test_what_a_visitor_saw_is_the_users_who_they_turned_out_to_be(tmp_path: Path) -> None:
     archived(
         tmp_path,
-        [viewed("user_id:ruth", "control", at=START + 1), viewed("a", "large"), viewed("b", "large", at=START + 2)],
+        [
+            viewed("user_id:ruth", "control", at=START + 1),
+            viewed("a", "large"),
+            viewed("b", "large", at=START + 2, proven=False),
+        ],
         [linked("a", "ruth"), linked("b", "ruth")],
     )
     assert seen(tmp_path) == {"control": 0, "large": 1}
 
 
 def test_bots_are_not_counted(tmp_path: Path) -> None:
-    archived(tmp_path, [viewed("a", "large"), viewed("b", "large", bot=True)])
+    archived(tmp_path, [viewed("a", "large"), viewed("b", "large", type_=EVENTS_OF_BOTS)])
     assert seen(tmp_path) == {"control": 0, "large": 1}
 
 

@@ -51,7 +51,7 @@ class Visitor:
         self._chance = chance
         self._catalog = catalog
         self._states: dict[str, StateDocument] = {}
-        self._shown: dict[tuple[ProfileRef, str | None], Sequence[str]] = {}
+        self._shown: dict[ProfileRef, Sequence[str]] = {}
         self._events = 0
 
     def lives(self) -> bool:
@@ -66,17 +66,21 @@ class Visitor:
         for message in [*before, None, *during, *during]:
             if message is not None:
                 self.receive(message)
-            keeps &= all([self.keeps(self.anonymous), self.keeps(self.user, self.anonymous.value)])
+            keeps &= self.keeps(self.anonymous)
+            keeps &= arms(self.user, self.anonymous.value, self._settled) == self._shown[self.anonymous]
             if key_of(self.user) in self._states:
                 keeps &= self.keeps(self.user)
         if known == "a stranger":
-            keeps &= arms(self.user, None, self._settled) == self._shown[self.anonymous, None]
+            keeps &= arms(self.user, None, self._settled) == self._shown[self.anonymous]
         return keeps
 
-    def keeps(self, profile: ProfileRef, anonymous_id: str | None = None) -> bool:
-        """Whether the visitor is shown what they were shown first, named so."""
-        now = arms(profile, anonymous_id, self._settled)
-        return self._shown.setdefault((profile, anonymous_id), now) == now
+    def keeps(self, profile: ProfileRef) -> bool:
+        """Whether the visitor is shown what they were shown first, named so. A lookup of a visitor who is linked leads
+        to the user, and to what was settled for them."""
+        found = self._states.get(key_of(profile))
+        leads_to_user = profile == self.user or (found is not None and found.redirect is not None)
+        now = arms(profile, None, self._settled if leads_to_user else None)
+        return self._shown.setdefault(profile, now) == now
 
     @property
     def _settled(self) -> str | None:
