@@ -13,6 +13,7 @@ from segue.domain.errors import Invalid, Unavailable
 from segue.domain.event import Json
 from segue.domain.membership import Interval, covers, is_named
 from segue.domain.message import MembershipChanged
+from segue.domain.profile import ProfileRef
 from segue.domain.slot import Source
 from segue.domain.time import DAY
 from segue.ports import Ports
@@ -34,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     `known`: some event of the visitor has been evaluated. `unnamed` are the unnamed segments that hold the visitor,
     which only decisions are told of. `approximate`: segments whose evidence passed a cap. `includes`: the message that
     was asked for is in the answer; true if none was. `bucketing_id`: what a known visitor is bucketed by in
-    experiments.
+    experiments. `told`: whose snapshot a known visitor is answered from, and its number.
     """
 
     known: bool
@@ -44,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     approximate: frozenset[str] = frozenset()
     includes: bool = True
     bucketing_id: str | None = None
+    told: tuple[ProfileRef, int] | None = None
 
 
 class Past(Invalid):
@@ -90,7 +92,7 @@ class Lookup:
         if profile and profile.catalog >= compiled.version:
             instant = self._instant(at, profile.at)
             if profile.known_until is None or instant < profile.known_until:
-                return _answer(instant, profile.memberships, profile.approximate, _bucketed_by(profile))
+                return _answer(instant, profile.memberships, profile.approximate, profile, profile.seq)
         return await self._answer_of_state(key, compiled, at)
 
     async def _answer_of_archive(self, key: str, at: int) -> Answer:
@@ -101,7 +103,7 @@ class Lookup:
             return Answer(known=False, as_of=at, segments={})
         exact = told.known_until is None or at < told.known_until
         approximate = told.approximate if exact else told.memberships
-        return _answer(at, told.memberships, approximate, _bucketed_by(told))
+        return _answer(at, told.memberships, approximate, told, told.seq)
 
     async def explanation(self, key: str, compiled: Compiled, segment: str, at: int | None = None) -> rules.Explanation:
         """Why the visitor is in a segment at `at`, by default now, or not: from the state alone, in one read.
@@ -163,7 +165,7 @@ class Lookup:
         instant = self._instant(at, state.instant)
         timeline = rules.timeline(compiled.program, state, instant)
         includes = message_id is None or rules.holds(state, message_id)
-        return _answer(instant, timeline.memberships, timeline.approximate, _bucketed_by(stored), includes)
+        return _answer(instant, timeline.memberships, timeline.approximate, stored, state.seq, includes)
 
     def _instant(self, at: int | None, evaluated: int) -> int:
         """The instant to answer for. A profile's time never goes back, whichever instance's clock is behind."""
@@ -224,7 +226,8 @@ def _answer(
     instant: int,
     memberships: Mapping[str, tuple[Interval, ...]],
     approximate: Iterable[str],
-    bucketing_id: str,
+    known: PublicProfile | StateDocument | MembershipChanged,
+    seq: int,
     includes: bool = True,
 ) -> Answer:
     spans = {segment: covers(intervals, instant) for segment, intervals in memberships.items()}
@@ -235,5 +238,6 @@ def _answer(
         unnamed=frozenset(segment for segment, span in spans.items() if span and not is_named(segment)),
         approximate=frozenset(approximate),
         includes=includes,
-        bucketing_id=bucketing_id,
+        bucketing_id=_bucketed_by(known),
+        told=(known.profile, seq),
     )

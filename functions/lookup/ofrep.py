@@ -1,9 +1,9 @@
 """The addresses of OFREP, the OpenFeature Remote Evaluation Protocol (version 0.3): one flag, or all of them."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.applications import Starlette
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from functions.lookup import asked
-from functions.lookup.admission import Asker, asker
+from functions.lookup.admission import Asker, asker, key
 from functions.lookup.answers import answered
 from functions.lookup.deadline import Deadline
 from functions.lookup.decide import Inquiry, Known, known_by
@@ -20,6 +20,7 @@ from functions.lookup.flags import Refused, context_of, flag, flags
 from functions.lookup.lookup import Lookup
 from segue import entrypoint
 from segue.catalogs import Compiled
+from segue.domain import hint
 from segue.domain.errors import NotFound
 from segue.domain.profile import profile_key
 
@@ -62,23 +63,35 @@ class Evaluations:
 
     async def one(self, request: Request) -> Response:
         """POST /ofrep/v1/evaluate/flags/{key}: one flag for the context's visitor. Raises `UnknownFlag`."""
-        key = request.path_params["key"]
-        evaluated = await self._evaluated(request, [key])
-        found = flag(key, evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
+        wanted = request.path_params["key"]
+        evaluated = await self._evaluated(request, [wanted])
+        found = flag(wanted, evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
         if found is None:
-            raise UnknownFlag(f"expected a slot's id or segment.<id>, found {key!r:.80}")
+            raise UnknownFlag(f"expected a slot's id or segment.<id>, found {wanted!r:.80}")
         return answered(found)
 
     async def all(self, request: Request) -> Response:
-        """POST /ofrep/v1/evaluate/flags: every flag for the context's visitor; 304 if the asker has this answer."""
+        """POST /ofrep/v1/evaluate/flags: every flag for the context's visitor; 304 if the asker has this answer.
+
+        A browser is told where it hears of changes, too, with its token: a new one makes the answer another one.
+        """
         evaluated = await self._evaluated(request)
+        token = key(request) if evaluated.who.visitor else ""
         found = flags(evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
-        response = answered({"flags": list(found), "metadata": {"catalog": evaluated.compiled.version}})
-        etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+        answer = {"flags": list(found), "metadata": {"catalog": evaluated.compiled.version}}
+        etag = f'"{hashlib.sha256(msgspec.json.encode([answer, token])).hexdigest()[:32]}"'
         if etag in _named(request.headers.get("if-none-match", "")):
             response = Response(status_code=304)
+        else:
+            response = answered(answer | ({"eventStreams": [self._stream(evaluated.known, token)]} if token else {}))
         response.headers["etag"] = etag
         return response
+
+    def _stream(self, known: Known, token: str) -> Mapping[str, Any]:
+        """Where changes are heard of, from this answer on: what has come since is told at once."""
+        profile, seq = (known.answer and known.answer.told) or (known.inquiry.profile, 0)
+        told = hint.position(self._platform.settings.profile_secret, self._key_of(profile), seq)
+        return {"type": "sse", "endpoint": {"requestUri": f"/v1/stream?token={token}&lastEventID={told}"}}
 
     async def _evaluated(self, request: Request, slots: Collection[str] | None = None) -> Evaluated:
         """What is known for these slots, for all without any. The deadline counts from when the context has arrived. A

@@ -164,6 +164,7 @@ class Shop:
     def __init__(self, page: Page, site: str, segue: str) -> None:
         self.page = page
         self.answers: list[Response] = []
+        self.streams: list[Response] = []
         self._site = site
         self._segue = segue
         page.on("response", self._noted)
@@ -190,12 +191,20 @@ class Shop:
             while status not in self.statuses():  # noqa: ASYNC110  # the page asks when it does
                 await asyncio.sleep(POLL_S)
 
+    async def until_listening(self, times: int = 1) -> None:
+        """Wait until so many streams of events have begun."""
+        async with asyncio.timeout(WITHIN_S):
+            while [each.status for each in self.streams].count(200) < times:  # noqa: ASYNC110  # the page listens by itself
+                await asyncio.sleep(POLL_S)
+
     def statuses(self) -> list[int]:
         return [each.status for each in self.answers if each.request.method == "POST"]
 
     def _noted(self, response: Response) -> None:
         if "/ofrep/" in response.url:
             self.answers.append(response)
+        elif "/v1/stream" in response.url:
+            self.streams.append(response)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -261,6 +270,29 @@ async def test_a_page_sees_what_an_event_changed_and_asks_for_no_answer_twice(se
     assert shop.statuses().count(200) == 2
     changes = await shop.page.evaluate("window.changes")
     assert any("homepage-hero" in changed for changed in changes)
+
+
+@pytest.mark.browser
+async def test_a_page_that_stays_open_is_told_of_a_change_and_asks_once(segue: str, shop: Shop) -> None:
+    """As the provider does by itself, by server-sent events."""
+    await does(segue, "web-8", ADDED)
+    await shop.opened(await token_of(segue, visitor("web-8")))
+    await shop.until_listening()
+    assert shop.statuses() == [200]
+    await does(segue, "web-8", WATCHED)
+    await shop.until("homepage-hero", "complete-your-order")
+    assert shop.statuses() == [200, 200]
+
+
+@pytest.mark.browser
+async def test_a_page_whose_token_has_ended_listens_with_the_next_one(segue: str, shop: Shop) -> None:
+    await does(segue, "web-9", ADDED)
+    await shop.opened(await token_of(segue, visitor("web-9"), lifetime_s=2))
+    await shop.until_listening()
+    await shop.page.evaluate("token => { window.token = token }", await token_of(segue, visitor("web-9")))
+    await shop.until_listening(2)
+    await does(segue, "web-9", WATCHED)
+    await shop.until("homepage-hero", "complete-your-order")
 
 
 @pytest.mark.browser
