@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from segue.domain import rules
 from segue.domain.catalog import parse
 from segue.domain.decision import Decision, Visitor, asked_for, decision, values
-from segue.domain.membership import covers
+from segue.domain.membership import covers, unnamed
 from tests.domain.test_oracle_cases import happened, instant, read
 
 SECTIONS = ("segments", "computed", "scores", "experiments", "holdouts")
@@ -33,6 +33,16 @@ def decided(case: Mapping[str, Any], at: int) -> Decision:
     )
     own = values(program, state, asked_for(place, decision(place, visitor)), at)
     return decision(place, replace(visitor, values=own))
+
+
+def test_nothing_is_announced_of_a_segment_without_a_name_nor_due_for_it() -> None:
+    lately = {"name": "Lately", "when": {"did": "A", "within": "10ms"}}
+    program = rules.compile({unnamed("it", "offer", "when"): lately})
+    state = rules.fold(program, rules.empty(), [happened(1, {"name": "A", "at": 10})])
+    assert state.memberships == {"/it/offer/when": ((10, 20),)}
+    assert (state.pending, state.due, state.changed) == ((), None, True)
+    later = rules.fold(program, state, [happened(2, {"name": "B", "at": 30})])
+    assert (later.pending, later.memberships) == ((), {})
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["says"]) for case in read("decisions")["cases"]])

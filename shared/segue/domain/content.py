@@ -136,11 +136,13 @@ def fields(schema: Schema | None) -> Mapping[str, Json]:
 
 def may_be(schema: Json, types: Sequence[str]) -> bool:
     """Whether a schema allows some value of one of these types; of any type if there are none."""
-    wanted = schema.get("type") if isinstance(schema, dict) else None
-    allowed = {wanted} if isinstance(wanted, str) else {*(wanted or ())}
-    if "number" in allowed:
-        allowed.add("integer")
-    return not types or not allowed or not allowed.isdisjoint(types) or (allowed >= {"integer"} and "number" in types)
+    wanted = schema.get("type", ()) if isinstance(schema, dict) else ()
+    allowed = [wanted] if isinstance(wanted, str) else wanted
+    return not types or not allowed or not _with_integers(allowed).isdisjoint(_with_integers(types))
+
+
+def _with_integers(types: Sequence[str]) -> set[str]:
+    return {*types, *(["integer"] if "number" in types else [])}
 
 
 def _schemas(schema: Json, steps: Steps = (), depth: int = 0) -> Iterator[tuple[Steps, Json, int]]:

@@ -96,7 +96,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Assignment(msgspec.Struct, frozen=True):
     """The arm of an experiment that a visitor gets; without an exposure nothing is measured any more: it has won."""
 
-    experiment: str
+    experiment: str = msgspec.field(name="id")
     arm: str
     exposure: Exposure | None
 
