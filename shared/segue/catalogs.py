@@ -118,6 +118,7 @@ class Catalogs:
         self._read_at = 0
         self._tried_at = 0
         self._refresh: asyncio.Task[None] | None = None
+        self._given_up: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> bool:
@@ -125,15 +126,18 @@ class Catalogs:
         return self._held is not None
 
     async def current(self, patience_s: float = PATIENCE_S) -> Compiled:
-        """The version in force, at most `STALE` old unless it cannot be read within `patience_s`.
+        """The version in force, at most `STALE` old unless it cannot be read within `patience_s`. Once a refresh has
+        taken longer than that, nobody else waits for it while there is a version to go on with.
 
         Raises `Unavailable` if there is none to go on with.
         """
         now = self._clock.now()
         if self._held is None or now - self._tried_at > FRESH:
             self._refreshing(now)
-        if self._refresh and (self._held is None or now - self._read_at > STALE):
-            await asyncio.wait([self._refresh], timeout=patience_s)
+        refresh, is_stale = self._refresh, now - self._read_at > STALE
+        if refresh and (self._held is None or (is_stale and refresh is not self._given_up)):
+            await asyncio.wait([refresh], timeout=patience_s)
+            self._given_up = None if refresh.done() else refresh
         if self._held is None:
             raise Unavailable("no catalogue that can be used has been published")
         return self._held

@@ -15,6 +15,9 @@ from segue.ports import PublishedCatalog
 
 NOW = 1_715_342_400_000
 
+HANGS_S = 30.0
+"""Nothing here takes that long unless it waits for what never comes."""
+
 
 def version(number: int, **sections: Any) -> PublishedCatalog:
     return PublishedCatalog(number, msgspec.json.encode(sections))
@@ -98,6 +101,23 @@ async def test_a_refresh_that_takes_too_long_leaves_the_old_version_in_force(clo
     assert (await catalogs.current(patience_s=0.01)).version == 1
     published.answering.set()
     await rest()
+
+
+async def test_one_request_finds_out_that_a_refresh_takes_too_long_and_the_next_ones_do_not_wait_for_it(
+    clock: ManualClock,
+) -> None:
+    published = Published(version(1))
+    catalogs = Catalogs(published, clock)
+    await catalogs.current()
+    published.answering.clear()
+    clock.advance(STALE + 1)
+    await catalogs.current(patience_s=0.01)
+    async with asyncio.timeout(HANGS_S):
+        assert (await catalogs.current(patience_s=2 * HANGS_S)).version == 1
+    published.now = version(2)
+    published.answering.set()
+    await rest()
+    assert (await catalogs.current()).version == 2
 
 
 async def test_a_catalogue_that_cannot_be_read_leaves_the_old_version_in_force(clock: ManualClock) -> None:
