@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, google, http, pipeline, preview, store_ops, tracker
+from tests.bench import evaluator, google, http, lookup, pipeline, preview, store_ops, tracker
 from tests.bench.measurement import Measurement, show
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **evaluator.BENCHES,
     **preview.BENCHES,
     **http.BENCHES,
+    **lookup.BENCHES,
     **pipeline.BENCHES,
     **google.BENCHES,
     **store_ops.BENCHES,

@@ -1,6 +1,5 @@
-"""Requests a second of ingest and lookup over 32 connections, beside a function that does nothing."""
+"""Requests a second of ingest over 32 connections, beside a function that does nothing."""
 
-import asyncio
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import TypeAlias
 
 import orjson
 
-from emulator.client import DEMO_SECRET_KEY, DEMO_WRITE_KEY, Client
+from emulator.client import DEMO_WRITE_KEY
 from tests.bench.load import NUMBER
 from tests.bench.measurement import Measurement, in_turn
 from tests.bench.server import bare, held, load, platform, serving
@@ -29,7 +28,6 @@ CALL = {
     "properties": {"product_id": "dresses-1", "category": "dresses", "price": 79.9, "currency": "EUR"},
     "context": {"page": {"path": "/dresses/1", "url": "https://shop.example/dresses/1"}, "locale": "en-GB"},
 }
-KNOWN = "visitor-1"
 
 
 def post(path: str, body: object, key: str) -> bytes:
@@ -48,35 +46,18 @@ SINGLE = post("/v1/track", CALL, DEMO_WRITE_KEY)
 BATCH = post(
     "/v1/batch", {"batch": [{**CALL, "messageId": f"message-{{n:012}}-{n}"} for n in range(100)]}, DEMO_WRITE_KEY
 )
-DECIDE = post("/v1/decide", {"profile": {"anonymous_id": KNOWN}, "slots": ["homepage-hero"]}, DEMO_SECRET_KEY)
 
 
-def _rate(command: Server, request: bytes, before: Callable[[str], None]) -> float:
+def _rate(command: Server, request: bytes) -> float:
     with tempfile.TemporaryDirectory() as folder, serving(*command(Path(folder))) as (host, port):
-        before(f"http://{host}:{port}")
         load(host, port, request, WARM_S)
         return load(host, port, request, MEASURED_S)
 
 
-def _nothing(_url: str) -> None:
-    pass
-
-
-def _make_known(url: str) -> None:
-    async def visit() -> None:
-        async with Client.connected(url) as client:
-            await client.call({**CALL, "anonymousId": KNOWN, "messageId": "message-1"})
-            await client.settle()
-
-    asyncio.run(visit())
-
-
-def _beside_bare(
-    request: bytes, servers: Mapping[str, Server], before: Callable[[str], None] = _nothing
-) -> list[Measurement]:
+def _beside_bare(request: bytes, servers: Mapping[str, Server]) -> list[Measurement]:
     """The rate of each server under one request, in turn with the bare function under the same."""
-    measured = [lambda server=server: _rate(server, request, before) for server in servers.values()]
-    *rates, reference = in_turn(RUNS, *measured, lambda: _rate(lambda _: bare(), request, _nothing))
+    measured = [lambda server=server: _rate(server, request) for server in servers.values()]
+    *rates, reference = in_turn(RUNS, *measured, lambda: _rate(lambda _: bare(), request))
     return [
         Measurement(bench=name, value=rate, unit=UNIT, reference=reference, ratio=rate / reference, goal=GOAL)
         for name, rate in zip(servers, rates, strict=True)
@@ -86,6 +67,5 @@ def _beside_bare(
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     "ingest-single": lambda: _beside_bare(SINGLE, {"ingest-single": held, "ingest-single-running": platform}),
     "ingest-batch-100": lambda: _beside_bare(BATCH, {"ingest-batch-100": held, "ingest-batch-100-running": platform}),
-    "lookup": lambda: _beside_bare(DECIDE, {"lookup": platform}, _make_known),
 }
 """`held` and `running`: the consumers of what ingest publishes stand still, or share the server's core with it."""

@@ -5,6 +5,7 @@ ingest, whose messages stay in the queues. Both are served as `segue run` serves
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -43,9 +44,11 @@ def pinned(core: str, command: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def serving(*command: str) -> Iterator[tuple[str, int]]:
-    """The host and port that a command's process answers at, on the servers' core."""
-    with subprocess.Popen(pinned(SERVER_CORE, command), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+def serving(*command: str, **environment: str) -> Iterator[tuple[str, int]]:
+    """The host and port that a command's process answers at, on the servers' core; `environment` is added to ours."""
+    with subprocess.Popen(
+        pinned(SERVER_CORE, command), cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             said = process.stdout.readline() if process.stdout else ""
             found = re.search(r"answers at http://([\d.]+):(\d+)", said)

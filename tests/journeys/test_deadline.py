@@ -15,10 +15,10 @@ import pytest
 from emulator.client import Client
 from emulator.google_emulators import GoogleEmulators
 from tests.bench.measurement import percentile
+from tests.function_on_google import function_on_google, publish
 from tests.journeys.faulty_wire import SLOW_S, State, wired
 from tests.journeys.hurried import Answered, asked, post
 from tests.journeys.running import running
-from tests.lookup_on_google import lookup_on_google, publish
 
 pytestmark = pytest.mark.slow
 
@@ -176,5 +176,5 @@ async def test_on_an_emulator_that_stands_still_every_lookup_is_answered_in_time
 @asynccontextmanager
 async def _lookup(emulators: GoogleEmulators, project: str, **environment: str) -> AsyncIterator[str]:
     await publish(emulators, project, VISITORS)
-    with lookup_on_google(emulators, project, **environment) as (host, port):
+    with function_on_google(emulators, project, **environment) as (host, port):
         yield f"http://{host}:{port}"

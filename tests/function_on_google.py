@@ -1,11 +1,11 @@
-"""The lookup function in a process of its own, as in the cloud, on Firestore's emulator, with visitors it knows."""
+"""A function in a process of its own, as in the cloud, on the emulators; and visitors whom lookup knows there."""
 
 import http.client
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -40,11 +40,17 @@ async def publish(emulators: GoogleEmulators, project: str, visitors: Sequence[s
 
 
 @contextmanager
-def lookup_on_google(
-    emulators: GoogleEmulators, project: str, *, prefix: Sequence[str] = (), **env: str
+def function_on_google(
+    emulators: GoogleEmulators,
+    project: str,
+    target: str = "lookup",
+    source: str = "functions/lookup/main.py",
+    *,
+    prefix: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[tuple[str, int]]:
-    """The host and port of a new process, which is ended with the block. `prefix` is what runs its command, and `env`
-    is added to its environment."""
+    """The host and port of a function's new process, which is ended with the block. `prefix` is what runs its command,
+    and `environment` is added to that of the platform."""
     with listening(0) as probe:
         port = probe.getsockname()[1]
     settings = {
@@ -56,11 +62,11 @@ def lookup_on_google(
     command = [
         *prefix,
         str(Path(sys.executable).with_name("functions-framework")),
-        *("--asgi", "--target", "lookup", "--source", "functions/lookup/main.py"),
+        *("--asgi", "--target", target, "--source", source),
         *("--host", HOST, "--port", str(port)),
     ]
-    environment: Mapping[str, str] = {**os.environ, **emulators.environment, **settings, **env}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+    whole = {**os.environ, **emulators.environment, **settings, **environment}
+    with subprocess.Popen(command, cwd=ROOT, env=whole, stdout=subprocess.DEVNULL) as process:
         try:
             _until_it_listens(port)
             yield HOST, port
@@ -76,4 +82,4 @@ def _until_it_listens(port: int) -> None:
             http.client.HTTPConnection(HOST, port, timeout=1).connect()
             return
         time.sleep(0.05)
-    raise TimeoutError(f"lookup does not listen at port {port}")
+    raise TimeoutError(f"nobody listens at port {port}")
