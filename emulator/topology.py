@@ -1,6 +1,6 @@
 """`infra/topology.yaml` on this machine: which functions there are, and what reaches each of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ def topology() -> Mapping[str, Any]:
 
 def function_of(path: str) -> str | None:
     """The function that the load balancer sends a path to; `/*` at the end of a function's path is anything further."""
-    return next((function for function, pattern in _patterns() if _matches(path, pattern)), None)
+    alone, beginnings = _paths()
+    return alone.get(path) or next((function for begins, function in beginnings if path.startswith(begins)), None)
 
 
-def _patterns() -> Iterator[tuple[str, str]]:
-    for name, function in topology()["functions"].items():
-        for pattern in function.get("paths", ()):
-            yield name, pattern
-
-
-def _matches(path: str, pattern: str) -> bool:
-    return path.startswith(pattern[:-1]) if pattern.endswith("/*") else path == pattern
+@cache
+def _paths() -> tuple[Mapping[str, str], Sequence[tuple[str, str]]]:
+    """The functions by their paths, and by what paths begin with."""
+    found = [(path, name) for name, function in topology()["functions"].items() for path in function.get("paths", ())]
+    alone = {path: name for path, name in found if not path.endswith("/*")}
+    return alone, [(path[:-1], name) for path, name in found if path.endswith("/*")]

@@ -29,11 +29,11 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
     lookup = Lookup(platform.ports, platform.catalogs, platform.settings.recent_ms)
     app = Starlette(
         routes=[
+            *Decisions(platform, lookup).routes,
+            *Evaluations(platform, lookup).routes,
             *Profiles(platform, lookup, new_id).routes,
             *Segments(platform, lookup).routes,
-            *Decisions(platform, lookup).routes,
             *Tokens(platform).routes,
-            *Evaluations(platform, lookup).routes,
         ],
         middleware=[Middleware(Answers, platform.catalogs, CACHING, FOR_BROWSERS), Middleware(entrypoint.BugsAnswered)],
         exception_handlers=entrypoint.exception_handlers,

@@ -18,8 +18,8 @@ class Answers(CORSMiddleware):
     """Every answer's headers, errors' and preflights' too.
 
     A preflight names no key, so that an origin passes it if any source has it; what the call itself is held to, the
-    function says. Cookies are never allowed: nothing here needs them. `caching` is who may keep an answer; pages may
-    read those of the paths that begin with one of `paths`.
+    function says, by a catalogue that it has waited for if it must. Cookies are never allowed: nothing here needs them.
+    `caching` is who may keep an answer; pages may read those of the paths that begin with one of `paths`.
     """
 
     def __init__(self, app: ASGIApp, catalogs: Catalogs, caching: bytes, paths: tuple[str, ...] = ("/",)) -> None:
@@ -43,7 +43,7 @@ class Answers(CORSMiddleware):
             await self.app(scope, receive, send)
             return
         try:
-            catalog = (await self._catalogs.current()).catalog
+            catalog = (self._catalogs.held or await self._catalogs.current()).catalog
         except SegueError as error:
             await entrypoint.error_response(error)(scope, receive, send)
             return

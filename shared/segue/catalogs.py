@@ -121,9 +121,9 @@ class Catalogs:
         self._given_up: asyncio.Task[None] | None = None
 
     @property
-    def held(self) -> bool:
-        """Whether there is a version to go on with, however old."""
-        return self._held is not None
+    def held(self) -> Compiled | None:
+        """The version to go on with, however old; None before one was read."""
+        return self._held
 
     async def current(self, patience_s: float = PATIENCE_S) -> Compiled:
         """The version in force, at most `STALE` old unless it cannot be read within `patience_s`. Once a refresh has

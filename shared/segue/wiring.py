@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from typing import TypeAlias
 
 import msgspec
@@ -38,6 +39,15 @@ def platform() -> Platform:
         settings = Settings.from_environment(os.environ)
         _installed = _PLATFORMS[settings.platform](settings)
     return _installed
+
+
+def prepare() -> None:
+    """Import what takes long of the environment's platform, and open nothing: the server may still fork.
+
+    For a function whose first request is to be answered in time, too.
+    """
+    for module in _SLOW_TO_IMPORT.get(os.environ.get("SEGUE_PLATFORM", ""), ()):
+        import_module(f"segue.adapters.{module}")
 
 
 def use(platform: Platform | None) -> None:
@@ -99,3 +109,5 @@ def _google(settings: Settings) -> Platform:
 
 
 _PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded, "google": _google}
+
+_SLOW_TO_IMPORT = {"google": ("google.platform", "google.identity", "embedded.archive", "web")}
