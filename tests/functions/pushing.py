@@ -139,11 +139,11 @@ class Pushing:
         self.embedded = embedded
         self.broken = Breakable(embedded.store, embedded.bus)
         self.receiver = Receiver(clock)
-        self._apps = apps()
         self._events = 0
         self.buckets: dict[str, MemoryStore] = {}
         self.bucket_fails = False
         self.restart()
+        self._apps = apps()
 
     def restart(self, identity: Identity | None = None, settings: Settings = SETTINGS) -> None:
         """New instances of all functions, with nothing in their memory."""
