@@ -1,13 +1,14 @@
 """The slots of a page: segue.js fills them with what Segue decides, in time, as text, and without a jump."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Page, Request, Route, expect
+from playwright.async_api import BrowserContext, Page, Request, Route, expect
 
 from tests.site import Site, names, visitor_of
 from tests.site import site as made
@@ -300,3 +301,97 @@ async def test_another_visitor_has_another_token(site: Site, page: Page) -> None
     await page.evaluate("segue.reset()")
     assert (await page.evaluate("segue.decide(['banner'])"))["banner"]["variant"] == "default"
     await expect(page.get_by_role("heading", level=2)).to_have_text("Welcome to all")
+
+
+TRIAL = "<h1>Shop</h1>{above}<p data-segue-slot=trial data-segue-text=headline>The shop's own</p>"
+
+
+async def test_a_visitor_keeps_their_arm_and_their_exposure_is_told_once_when_they_have_seen_it(
+    site: Site, page: Page
+) -> None:
+    slot = page.locator("[data-segue-slot]")
+    await page.goto(site.put("/trial-below", TRIAL.format(above="<div style='height: 3000px'></div>"), QUIET))
+    await expect(slot).to_have_attribute("data-segue-variant", re.compile("short|long"))
+    arm = await slot.get_attribute("data-segue-variant")
+    visitor = await visitor_of(page)
+    await page.wait_for_timeout(1_500)
+    assert "Experiment Viewed" not in names(await site.events(visitor))
+    await page.goto(site.put("/trial", TRIAL.format(above=""), QUIET))
+    await site.until(visitor, lambda found: names(found).count("Content Viewed") == 1)
+    await page.reload()
+    await site.until(visitor, lambda found: names(found).count("Content Viewed") == 2)
+    await page.evaluate("segue.decide(['trial'])")
+    await page.evaluate("segue.track('Done')")
+    events = await site.until(visitor, lambda found: "Done" in names(found))
+    exposures = [event for event in events if event.name == "Experiment Viewed"]
+    assert [(event.properties["experiment_id"], event.properties["variation_id"]) for event in exposures] == [
+        ("wording", arm)
+    ]
+
+
+async def test_who_asks_by_their_own_code_is_exposed_by_the_answer(site: Site, page: Page) -> None:
+    await page.goto(site.put("/asked-trial", "<h1>Shop</h1>", QUIET))
+    answer = await page.evaluate("segue.decide(['trial'])")
+    visitor = await visitor_of(page)
+    events = await site.until(visitor, lambda found: "Experiment Viewed" in names(found))
+    told = [event for event in events if event.name == "Experiment Viewed"]
+    assert [event.message_id for event in told] == [answer["trial"]["experiment"]["exposure"]["messageId"]]
+
+
+LIVE = f"{QUIET} data-live"
+
+
+async def test_an_open_page_changes_with_its_visitor_and_only_where_the_decision_did(site: Site, page: Page) -> None:
+    body = f"{BANNER}<p id=other data-segue-slot=attack data-segue-text=code>Other</p>"
+    await page.goto(site.put("/live", body, LIVE))
+    headline = page.get_by_role("heading", level=2)
+    await expect(headline).to_have_text("Welcome to all")
+    await expect(page.locator("#other")).to_have_attribute("data-segue-variant", "default")
+    await page.get_by_role("link").focus()
+    await page.evaluate(
+        "new MutationObserver(() => { window.touched = true; })"
+        ".observe(document.querySelector('#other'), {attributes: true, childList: true, characterData: true})"
+    )
+    await page.wait_for_timeout(2_500)  # a page that was read for a while
+    await become_gold(page)
+    await expect(headline).to_have_text("Only for gold")
+    await expect(page.get_by_role("link")).to_be_focused()
+    assert await page.evaluate("window.touched") is None
+    await page.evaluate("segue.identify(null, {plan: 'silver'})")
+    await expect(headline).to_have_text("Welcome to all")
+
+
+async def test_what_another_tab_does_changes_this_one(site: Site, visitor: BrowserContext, page: Page) -> None:
+    await page.goto(site.put("/tab", BANNER, LIVE))
+    await expect(page.get_by_role("heading", level=2)).to_have_text("Welcome to all")
+    other = await visitor.new_page()
+    await other.goto(site.put("/other-tab", "<h1>Other</h1>", QUIET))
+    await visitor_of(other)
+    await become_gold(other)
+    await expect(page.get_by_role("heading", level=2)).to_have_text("Only for gold")
+
+
+async def test_a_stream_is_opened_anew_before_its_token_expires_and_for_another_visitor_and_closed_after_a_withdrawal(
+    site: Site, page: Page
+) -> None:
+    opened: list[str] = []
+    closed: list[str] = []
+    page.on("request", lambda request: opened.append(request.url) if "/v1/stream" in request.url else None)
+    page.on("requestfailed", lambda request: closed.append(request.url) if "/v1/stream" in request.url else None)
+
+    async def until(streams: list[str], count: int) -> None:
+        async with asyncio.timeout(IN_TIME_MS / 1_000):
+            while len(streams) < count:  # noqa: ASYNC110  (they come when they come)
+                await asyncio.sleep(0.05)
+
+    await page.goto(site.put("/streams", BANNER, LIVE))
+    await until(opened, 1)
+    await page.evaluate("{ const now = Date.now; Date.now = () => now() + 880_000; }")
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await until(opened, 2)
+    await page.evaluate("segue.reset()")
+    await until(opened, 3)
+    await page.evaluate("segue.consent({analytics: false})")
+    await until(closed, 3)
+    assert len(set(opened)) == 3
+    assert closed == opened
