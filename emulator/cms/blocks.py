@@ -8,20 +8,12 @@ from django.core.validators import RegexValidator
 from django.forms import CheckboxSelectMultiple
 from wagtail import blocks
 
-from emulator.cms import asked, catalog
+from emulator.cms import asked, catalog, visitor
 from emulator.cms.decision import Shown, Variant, shown
 from emulator.storefront.assortment import CATEGORIES, products
 
-VISITOR = "segue_anonymous_id"
-"""The tracker's cookie, which is there once the visitor has agreed."""
-
-LAST_MESSAGE = "last_message"
-"""The page's own: the message that the next page should know of."""
-
 LINK = re.compile(r"(/|#|https?://)\S*")
 """Where a link may lead to, whoever wrote it; a script is no address."""
-
-_ID = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 
 def _products() -> list[tuple[str, str]]:
@@ -81,9 +73,7 @@ class PersonalisedBlock(blocks.StructBlock):
 
     def get_context(self, value: Any, parent_context: Mapping[str, Any] | None = None) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
-        request = context["request"]
-        request.is_personalised = True
-        return context | {"shown": _shown(value, request)}
+        return context | {"shown": _shown(value, context["request"])}
 
 
 def _shown(value: Any, request: Any) -> Shown:
@@ -91,17 +81,11 @@ def _shown(value: Any, request: Any) -> Shown:
     told = asked.NOTHING
     if (previewed := getattr(request, "previewed_as", None)) is not None:
         told = asked.Told({segment: segment == previewed for each in variants for segment in each.segments}, None)
-    elif visitor := _named(request, VISITOR):
-        named = list(dict.fromkeys(id_ for each in variants for id_ in each.segments))
-        told = asked.told(visitor, _named(request, LAST_MESSAGE), named, value["slot"])
+    elif id_ := visitor.anonymous_id(request):
+        named = list(dict.fromkeys(segment for each in variants for segment in each.segments))
+        told = asked.told(id_, visitor.last_message(request), named, value["slot"])
     found = shown(variants, value["default"], told)
     return found if LINK.fullmatch(found.content["link"]) else Shown(value["default"], "default")
-
-
-def _named(request: Any, cookie: str) -> str | None:
-    """Nothing but its cookies says who it is: no address shows one visitor to another."""
-    found = request.COOKIES.get(cookie, "")
-    return found if _ID.fullmatch(found) else None
 
 
 class ShelfBlock(blocks.StructBlock):

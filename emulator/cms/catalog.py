@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import httpx
-from django.conf import settings
 from django.core.cache import cache, caches
 
+from emulator.cms.calls import call
 from emulator.cms.settings import CATALOG_TRUSTED_S
 
-ANSWERS_WITHIN_S = 2.0
 A_STRANGER = {"context": {"targetingKey": "nobody"}}
 
 Choices: TypeAlias = Sequence[tuple[str, str]]
@@ -27,11 +26,11 @@ def slots() -> Choices:
 
 
 def _segments() -> Choices:
-    return [(each["id"], each["name"]) for each in _asked("GET", "/v1/segments")["segments"]]
+    return [(each["id"], each["name"]) for each in call("GET", "/v1/segments")["segments"]]
 
 
 def _slots() -> Choices:
-    flags = _asked("POST", "/ofrep/v1/evaluate/flags", A_STRANGER)["flags"]
+    flags = call("POST", "/ofrep/v1/evaluate/flags", A_STRANGER)["flags"]
     return [(flag["key"], flag["key"]) for flag in flags if isinstance(flag.get("value"), dict)]
 
 
@@ -46,13 +45,3 @@ def _latest(name: str, read: Callable[[], Choices]) -> Choices:
             found = caches["catalog"].get(name, [])
         cache.set(name, found, CATALOG_TRUSTED_S)
     return found
-
-
-def _asked(method: str, path: str, body: object = None) -> dict[str, list[dict[str, str]]]:
-    site = settings.SITE
-    headers = {"authorization": f"Bearer {site.secret_key}"}
-    with httpx.Client(base_url=site.segue, headers=headers, timeout=ANSWERS_WITHIN_S, trust_env=False) as http:
-        answer = http.request(method, path, json=body)
-        answer.raise_for_status()
-        found: dict[str, list[dict[str, str]]] = answer.json()
-        return found

@@ -17,7 +17,7 @@ _HERO = {
     "words": "Twenty pieces, drawn slowly and made well. We asked the people who cut them why.",
     "action": "See the trousers",
     "link": "#trousers",
-    "picture": "marlow-midi",
+    "picture": "bruna-wrap",
 }
 _DISCOUNT = {
     "kicker": "Just for you",
@@ -25,7 +25,7 @@ _DISCOUNT = {
     "words": "You have looked closely. Use the code CATEGORY10 at the till.",
     "action": "Back to the trousers",
     "link": "#trousers",
-    "picture": "bruna-wrap",
+    "picture": "fell-cord",
 }
 _ABANDONED = {
     "kicker": "Take your time",

@@ -33,8 +33,8 @@ class JournalPage(Page):
 
     def get_context(self, request: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        home = self.get_site().root_page
-        return context | {"site": settings.SITE, "home": home, "stories": home.get_children().live().public().in_menu()}
+        stories = self.get_site().root_page.get_children().live().public().in_menu()
+        return context | {"site": settings.SITE, "stories": stories}
 
     @property
     def preview_modes(self) -> list[tuple[str, str]]:

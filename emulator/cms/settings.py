@@ -34,6 +34,7 @@ def settings(site: Site) -> Mapping[str, Any]:
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "INSTALLED_APPS": [
             "emulator.cms",
+            "wagtail.sites",
             "wagtail.users",
             "wagtail.documents",
             "wagtail.images",

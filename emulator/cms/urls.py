@@ -10,5 +10,6 @@ urlpatterns = [
     path("admin/", include(admin)),
     path("pictures/<slug:product>.svg", views.picture),
     path("heroes/<int:page>/<uuid:hero>", views.hero, name="hero"),
+    path("token", views.token),
     path("", include(pages)),
 ]

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from httpx import HTTPError
 
+from emulator.cms import visitor
+from emulator.cms.calls import call
 from emulator.cms.models import JournalPage
 from emulator.storefront.assortment import products
 
@@ -24,3 +27,14 @@ def hero(request: Any, page: int, hero: Any) -> Any:
     if block is None:
         raise Http404
     return HttpResponse(block.render({"request": request, "page": found}))
+
+
+def token(request: Any) -> Any:
+    """What lets the visitor's browser, and nobody else's, listen for what changes: `token` and `expires_at`."""
+    id_ = visitor.anonymous_id(request)
+    if id_ is None:
+        raise Http404
+    try:
+        return JsonResponse(call("POST", "/v1/tokens", {"profile": {"anonymous_id": id_}}))
+    except HTTPError:
+        return HttpResponse(status=503, headers={"Retry-After": "10"})

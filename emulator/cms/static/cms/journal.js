@@ -1,23 +1,57 @@
-/* The magazine's own script: asks for consent, and tells Segue what is looked at and put into the bag. */
+/*
+ * The magazine's own script: asks for consent, tells Segue what is looked at and put into the bag, and fetches what was
+ * made for the visitor anew when Segue says that something has changed.
+ */
 (() => {
   const CHOICE = "journal_choice";
+  const AGAIN_MS = 10_000;
   const news = document.querySelector("[data-news]");
   const consent = document.querySelector("[data-asks]");
-  const tracker = document.querySelector("script[data-key]");
+  const segue = new URL(document.querySelector("script[data-key]").src).origin;
+  let stream;
 
-  const properties = ({ dataset: { product, name, category, price } }) =>
-    ({ product_id: product, name, category, price: Number(price), currency: "EUR" });
+  /** A hero as the server makes it at this moment, in place of what is shown, if it is another. */
+  const refresh = async (place) => {
+    const answer = await fetch(place.dataset.live).catch(() => undefined);
+    if (!answer?.ok) return;
+    const made = document.createElement("template");
+    made.innerHTML = await answer.text();
+    if (made.innerHTML.trim() === place.innerHTML.trim()) return;
+    const hadFocus = place.contains(document.activeElement);
+    place.replaceChildren(made.content);
+    place.classList.add("changed");
+    if (hadFocus) place.querySelector("a").focus();
+    news.textContent = `New: ${place.querySelector("h1").textContent}`;
+  };
+  const refreshAll = () => document.querySelectorAll("[data-live]").forEach(refresh);
+
+  /** Listens by a token of the visitor's own, and comes again with another when that has ended or nobody answers. */
+  const follow = async () => {
+    if (stream || !document.cookie.includes("segue_anonymous_id=")) return;
+    stream = true;
+    const again = () => setTimeout(() => ((stream = undefined), follow()), AGAIN_MS);
+    const answer = await fetch("/token").catch(() => undefined);
+    if (!answer?.ok) return again();
+    stream = new EventSource(`${segue}/v1/stream?token=${(await answer.json()).token}`);
+    stream.onopen = stream.onmessage = refreshAll;
+    stream.onerror = () => stream.readyState === EventSource.CLOSED && again();
+  };
 
   /** Says it to Segue; the server waits for it, if need be, before it decides what the next page shows. */
   const track = (event, said) => {
     const id = window.segue?.track?.(event, said);
     if (id) document.cookie = `last_message=${id};path=/;samesite=lax;max-age=60`;
+    follow();
   };
 
-  const choose = (purpose) => {
-    localStorage.setItem(CHOICE, purpose);
+  const properties = ({ dataset: { product, name, category, price } }) =>
+    ({ product_id: product, name, category, price: Number(price), currency: "EUR" });
+
+  const choose = (said) => {
+    localStorage.setItem(CHOICE, said);
     consent.hidden = true;
-    window.segue?.consent?.({ analytics: purpose === "yes", personalization: purpose === "yes" });
+    window.segue?.consent?.({ analytics: said === "yes", personalization: said === "yes" });
+    follow();
   };
 
   consent.hidden = localStorage.getItem(CHOICE) !== null;
@@ -37,4 +71,6 @@
     news.textContent = `${product.dataset.name} is in your bag.`;
     track("Product Added", { ...properties(product), quantity: 1 });
   });
+
+  follow();
 })();

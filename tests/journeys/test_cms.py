@@ -1,0 +1,234 @@
+"""A real browser in the magazine: its home page fits its visitor, as its editor wishes, with or without Segue."""
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Browser, Page, expect
+
+from emulator import beside
+from emulator.client import Client
+from emulator.server import listening
+from tests.browser import browser, page, visiting, visitor
+from tests.journeys.running import ROOT, SEGUE, running
+
+__all__ = ["browser", "page", "visitor"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+USUAL = "New arrivals this week"
+DISCOUNT = "10 % off in the category you are looking at"
+ENDED_WITHIN_S = 30.0
+VISITOR_ID = "segue_anonymous_id"
+
+expect.set_options(timeout=20_000)
+
+
+class Magazine(NamedTuple):
+    """Where the magazine and its Segue answer, how its editor logs in, and the folder of its files."""
+
+    url: str
+    segue: str
+    password: str
+    data: Path
+
+
+@pytest.fixture(scope="module")
+def magazine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Magazine]:
+    """As `segue run --cms` starts it."""
+    data = tmp_path_factory.mktemp("magazine")
+    command = [SEGUE, "run", "--cms", "--port", "0", "--data", str(data), "--catalog", "infra/catalog"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            segue = re.search(r"answers at (\S+)", process.stdout.readline())
+            opened = re.search(r"open at (\S+)/ .* log in as editor with (\S+),", process.stdout.readline())
+            assert segue
+            assert opened
+            yield Magazine(opened[1], segue[1], opened[2], data / "cms")
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(ENDED_WITHIN_S)
+    assert process.returncode == 0
+
+
+async def agree(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.get_by_role("button", name="Yes, agree").click()
+
+
+async def browse_trousers(page: Page) -> None:
+    """Look at four of a category, and put one into the bag: what makes a category browser."""
+    for name in ("Lund wide", "Pico cropped", "Arno pleated", "Fell cord"):
+        await page.get_by_text(f"Look closer at {name}").click()
+    await page.get_by_role("button", name="Put Lund wide trousers into the bag").click()
+    await expect(page.get_by_role("status")).to_contain_text(re.compile("Lund wide|New"))
+
+
+async def headline_is(page: Page, words: str) -> None:
+    await expect(page.get_by_role("heading", level=1)).to_have_text(words)
+
+
+async def keep(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"cms-{name}.png", full_page=True)
+
+
+async def test_a_stranger_sees_the_default_and_a_category_browser_the_discount_on_the_next_page_view(
+    page: Page, magazine: Magazine
+) -> None:
+    await agree(page, magazine.url)
+    await headline_is(page, USUAL)
+    await browse_trousers(page)
+    await page.reload()
+    await headline_is(page, DISCOUNT)
+    await expect(page.get_by_text("because you are in the segment category-browser")).to_be_visible()
+    await keep(page, "discount")
+
+
+async def test_an_open_page_changes_by_itself(page: Page, magazine: Magazine) -> None:
+    await agree(page, magazine.url)
+    await browse_trousers(page)
+    await headline_is(page, DISCOUNT)
+    await expect(page.get_by_role("status")).to_have_text(f"New: {DISCOUNT}")
+    await keep(page, "changed")
+
+
+async def test_before_the_visitor_agrees_nothing_is_stored_or_sent(page: Page, magazine: Magazine) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(magazine.url)
+    await browse_trousers(page)
+    await page.reload()
+    await headline_is(page, USUAL)
+    assert {url for url in asked if url.startswith(magazine.segue)} == {f"{magazine.segue}/segue.js"}
+    assert await page.context.cookies() == []
+
+
+async def test_no_cache_keeps_what_was_made_for_one_visitor(magazine: Magazine) -> None:
+    browsing = [
+        {"type": "track", "event": event, "anonymousId": "browser-1", "properties": product}
+        for event, product in (
+            *(("Product Viewed", {"product_id": f"t-{number}", "category": "trousers"}) for number in range(4)),
+            ("Product Added", {"product_id": "t-1"}),
+        )
+    ]
+    async with Client.connected(magazine.segue) as segue:
+        for call in browsing:
+            await segue.call(call)
+        await segue.settle()
+    async with httpx.AsyncClient(base_url=magazine.url, trust_env=False) as http:
+        story = (await http.get("/linen/")).headers
+        assert story["cache-control"] == "max-age=60"
+        assert (await http.get("/linen/")).headers["expires"] == story["expires"]
+        for address in ("/", await live_address(http)):
+            theirs = await http.get(address, headers={"cookie": f"{VISITOR_ID}=browser-1"})
+            assert DISCOUNT in theirs.text
+            for somebody in (await http.get(address), await http.get(address, headers={"cookie": f"{VISITOR_ID}=v2"})):
+                assert USUAL in somebody.text
+                assert DISCOUNT not in somebody.text
+                assert somebody.headers["cache-control"] == theirs.headers["cache-control"] == "private, no-store"
+                assert "Cookie" in somebody.headers["vary"]
+        for cookie in ("browser-1 ", "../browser-1", "user_id:42", "%0d%0a", "x" * 101):
+            assert USUAL in (await http.get("/", headers={"cookie": f"{VISITOR_ID}={cookie!r}"})).text
+        assert (await http.get("/token")).status_code == 404
+        token = await http.get("/token", headers={"cookie": f"{VISITOR_ID}=browser-1"})
+        assert token.headers["cache-control"] == "private, no-store"
+        assert set(token.json()) == {"token", "expires_at"}
+
+
+async def live_address(http: httpx.AsyncClient) -> str:
+    """Where the home page's hero is, by itself."""
+    found = re.search(r'data-live="(/heroes/[^"]+)"', (await http.get("/")).text)
+    assert found
+    return found[1]
+
+
+async def test_when_segue_stops_the_next_page_has_the_default_and_nothing_fails(
+    page: Page, magazine: Magazine, tmp_path: Path
+) -> None:
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    shutil.copytree(magazine.data, tmp_path / "cms")
+    listener = listening(0)
+    url = beside.address(listener)
+    with ExitStack() as magazine_open:
+        with running(tmp_path / "data", "--catalog", str(catalog_for(url, tmp_path / "catalog"))) as segue:
+            magazine_open.enter_context(beside.magazine(listener, segue, tmp_path / "cms"))
+            await agree(page, url)
+            await browse_trousers(page)
+            await page.reload()
+            await headline_is(page, DISCOUNT)
+        await page.reload()
+        await headline_is(page, USUAL)
+        await browse_trousers(page)
+        await headline_is(page, USUAL)
+        await keep(page, "without-segue")
+    assert failures == []
+
+
+def catalog_for(url: str, folder: Path) -> Path:
+    """The demo's catalogue, with this site among the origins."""
+    shutil.copytree(ROOT / "infra" / "catalog", folder)
+    sources = folder / "sources.yaml"
+    sources.write_text(sources.read_text().replace("origins: [", f'origins: ["{url}", '))
+    return folder
+
+
+async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
+    page: Page, browser: Browser, magazine: Magazine
+) -> None:
+    await log_in(page, magazine)
+    await page.goto(f"{magazine.url}/admin/pages/")
+    await page.get_by_role("link", name="The journal", exact=True).click()
+    await page.get_by_role("link", name="Edit", exact=True).first.click()
+    await expect(page.get_by_label("Category browser").first).to_be_checked()
+    await page.get_by_label("New visitor").first.check()
+    await page.get_by_label("Headline").first.fill("Made for you")
+    await page.get_by_label("Then, what Segue has for the visitor in the slot").select_option("homepage-hero")
+    await page.get_by_label("Headline").last.fill("Fresh from the studio")
+    await keep(page, "editor")
+    await page.get_by_role("button", name="More actions").click()
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.get_by_text("published")).to_be_visible()
+    async with visiting(browser) as newcomer:
+        seen = await newcomer.new_page()
+        await seen.goto(magazine.url)
+        await headline_is(seen, "Fresh from the studio")
+        await agree(seen, magazine.url)
+        await browse_trousers(seen)
+        await seen.reload()
+        await headline_is(seen, "Made for you")
+
+
+async def log_in(page: Page, magazine: Magazine) -> None:
+    await page.goto(f"{magazine.url}/admin/")
+    await page.get_by_label("Username").fill("editor")
+    await page.get_by_label("Password").fill(magazine.password)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_every_page_fits_and_is_accessible(browser: Browser, magazine: Magazine, width: str) -> None:
+    async with visiting(browser) as context:
+        page = await context.new_page()
+        await page.set_viewport_size({"width": WIDTHS[width][0], "height": WIDTHS[width][1]})
+        for name, path in (("home", "/"), ("story", "/linen/"), ("not-found", "/nowhere/")):
+            await page.goto(magazine.url + path)
+            await page.wait_for_load_state("load")
+            if name == "home":
+                await page.get_by_text("Look closer").first.click()
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+            found = await Axe().run(page)
+            assert [(flaw["id"], flaw["nodes"][0]["html"]) for flaw in found.response["violations"]] == []
+            await keep(page, f"{name}-{width}")
