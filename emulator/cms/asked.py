@@ -18,17 +18,21 @@ DEADLINE_MS = 200
 
 AT_ONCE = 16
 DOMAIN = "segue"
-DECIDED = {Reason.TARGETING_MATCH, Reason.SPLIT}
-"""A slot's reasons that are about this visitor; with any other it answers what anybody gets."""
+DEFAULT_VARIANT = "default"
+"""What a slot calls content that is not about this visitor."""
 
 _asking = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="segue")
 
 
 class Filling(NamedTuple):
-    """What a slot of Segue has for a visitor."""
+    """What a slot of Segue has for a visitor; without `content` what anybody gets.
+
+    `tells` are the events that the page owes to Segue once it has shown that.
+    """
 
     variant: str
     content: Mapping[str, Any]
+    tells: Sequence[tuple[str, Mapping[str, str]]] = ()
 
 
 class Told(NamedTuple):
@@ -63,7 +67,7 @@ def told(visitor: str, after: str | None, segments: Sequence[str], slot: str) ->
     found = {id_: _is_member(each.result()) for id_, each in inside.items() if _in_time(each)}
     return Told(
         segments={id_: inside for id_, inside in found.items() if inside is not None},
-        filling=_filling(filling[0].result()) if filling and _in_time(filling[0]) else None,
+        filling=_filling(slot, filling[0].result()) if filling and _in_time(filling[0]) else None,
     )
 
 
@@ -81,8 +85,14 @@ def _is_member(details: FlagEvaluationDetails[bool]) -> bool | None:
     return details.value if is_known else None
 
 
-def _filling(details: FlagEvaluationDetails[Any]) -> Filling | None:
-    content = details.value
-    if details.reason not in DECIDED or not isinstance(content, dict):
+def _filling(slot: str, details: FlagEvaluationDetails[Any]) -> Filling | None:
+    """None if there is no answer. Whoever takes part in an experiment does so by seeing the default, too."""
+    if details.error_code or not isinstance(details.value, dict):
         return None
-    return Filling(details.variant or "", content)
+    variant, experiment = details.variant or DEFAULT_VARIANT, details.flag_metadata
+    is_special = variant != DEFAULT_VARIANT
+    seen = [("Content Viewed", {"slot": slot, "variant": variant})] if is_special else []
+    if "experiment" in experiment:
+        exposure = {"experiment_id": str(experiment["experiment"]), "variation_id": str(experiment["arm"])}
+        seen.append(("Experiment Viewed", exposure))
+    return Filling(variant, details.value if is_special else {}, seen)

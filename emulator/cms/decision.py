@@ -1,5 +1,6 @@
 """What fills a personalised block: the first that fits, as its form reads from top to bottom."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +15,17 @@ class Variant(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a visitor sees. `variant` names it, `segment` is the one it was chosen for."""
+    """What a visitor sees. `variant` names it, `segment` is the one it was chosen for, `tells` what the page owes."""
 
     content: Mapping[str, Any]
     variant: str
     segment: str | None = None
+    tells: Sequence[tuple[str, Mapping[str, str]]] = ()
+
+    @property
+    def tells_json(self) -> str:
+        """As the page's script reads it."""
+        return json.dumps(self.tells)
 
 
 def shown(variants: Sequence[Variant], default: Mapping[str, Any], told: Told) -> Shown:
@@ -36,7 +43,8 @@ def shown(variants: Sequence[Variant], default: Mapping[str, Any], told: Told) -
                 return Shown(variant.content, f"for-{segment}", segment)
     if told.filling is None:
         return usual
-    return Shown({**default, **_words(told.filling.content, default)}, told.filling.variant)
+    content = {**default, **_words(told.filling.content, default)}
+    return Shown(content, told.filling.variant, tells=told.filling.tells)
 
 
 def _words(content: Mapping[str, Any], default: Mapping[str, Any]) -> Mapping[str, str]:

@@ -27,14 +27,6 @@ _DISCOUNT = {
     "link": "#trousers",
     "picture": "fell-cord",
 }
-_ABANDONED = {
-    "kicker": "Take your time",
-    "headline": "Still thinking it over? Delivery is free today",
-    "words": "Your bag is as you left it.",
-    "action": "See it again",
-    "link": "#trousers",
-    "picture": "tilde-tote",
-}
 _SHELF = {
     "heading": "Trousers, read closely",
     "words": "Five ways to be comfortable. Open one to see how it is made.",
@@ -76,11 +68,8 @@ def begin() -> str | None:
 def _pages() -> None:
     root = Page.get_first_root_node()
     root.get_children().delete()
-    variants = [
-        {"segments": ["category-browser"], "content": _DISCOUNT},
-        {"segments": ["cart-abandoner"], "content": _ABANDONED},
-    ]
-    hero = {"variants": variants, "slot": "", "default": _HERO}
+    discount = {"segments": ["category-browser"], "content": _DISCOUNT}
+    hero = {"variants": [discount], "slot": "journal-hero", "default": _HERO}
     home = _page("The journal", "home", ("hero", hero), ("shelf", _SHELF), ("story", _STORY))
     root = Page.get_first_root_node()
     root.add_child(instance=home)

@@ -1,8 +1,11 @@
 """What fills a personalised block of the magazine, and what `--cms` says where Wagtail is not installed."""
 
+import socket
+
 import pytest
 
 from emulator import beside
+from emulator.cms import asked
 from emulator.cms.asked import NOTHING, Filling, Told
 from emulator.cms.decision import Shown, Variant, shown
 from segue.domain.errors import Unavailable
@@ -37,6 +40,17 @@ def test_after_the_variants_the_slot_fills_the_block_and_leaves_what_it_does_not
     filling = Filling("luxury", {"headline": "First for you", "kicker": "", "block": "hero", "price": 3})
     assert shown([], DEFAULT, told(filling)) == Shown({**DEFAULT, "headline": "First for you"}, "luxury")
     assert shown(VARIANTS[1:], DEFAULT, told(filling, new_visitor=True)).variant == "for-new-visitor"
+
+
+def test_who_sees_the_default_in_an_experiment_takes_part_in_it() -> None:
+    exposure = ("Experiment Viewed", {"experiment_id": "hero", "variation_id": "usual"})
+    assert shown([], DEFAULT, told(Filling("default", {}, [exposure]))) == Shown(DEFAULT, "default", tells=[exposure])
+
+
+def test_who_does_not_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asked.connect("http://{}:{}".format(*silent.getsockname()), "a-key")
+        assert asked.told("visitor", None, ["category-browser"], "homepage-hero") == NOTHING
 
 
 def test_where_something_is_not_installed_the_command_says_what_to_install() -> None:

@@ -5,6 +5,12 @@
 (() => {
   const CHOICE = "journal_choice";
   const AGAIN_MS = 10_000;
+  const EXPOSED = "journal_exposed";
+  const METHODS = ["track", "page", "identify", "group", "consent", "reset", "anonymousId"];
+  if (!window.segue) {
+    window.segue = [];
+    for (const method of METHODS) window.segue[method] = (...said) => { window.segue.push([method, ...said]); };
+  }
   const news = document.querySelector("[data-news]");
   const consent = document.querySelector("[data-asks]");
   const segue = new URL(document.querySelector("script[data-key]").src).origin;
@@ -21,13 +27,26 @@
     place.replaceChildren(made.content);
     place.classList.add("changed");
     if (hadFocus) place.querySelector("a").focus();
+    tellSeen(place);
     news.textContent = `New: ${place.querySelector("h1").textContent}`;
+  };
+  /** What the server decided has been shown: that somebody takes part in an experiment is told once. */
+  const tellSeen = (place) => {
+    for (const [event, said] of JSON.parse(place.querySelector("[data-tells]").dataset.tells)) {
+      const told = localStorage.getItem(EXPOSED) ?? "";
+      const exposure = event === "Experiment Viewed" ? ` ${said.experiment_id} ` : "";
+      if (exposure && told.includes(exposure)) continue;
+      if (exposure) localStorage.setItem(EXPOSED, told + exposure);
+      window.segue.track(event, said);
+    }
   };
   const refreshAll = () => document.querySelectorAll("[data-live]").forEach(refresh);
 
+  const isKnown = () => document.cookie.includes("segue_anonymous_id=");
+
   /** Listens by a token of the visitor's own, and comes again with another when that has ended or nobody answers. */
   const follow = async () => {
-    if (stream || !document.cookie.includes("segue_anonymous_id=")) return;
+    if (stream || !isKnown()) return;
     stream = true;
     const again = () => setTimeout(() => ((stream = undefined), follow()), AGAIN_MS);
     const answer = await fetch("/token").catch(() => undefined);
@@ -39,8 +58,8 @@
 
   /** Says it to Segue; the server waits for it, if need be, before it decides what the next page shows. */
   const track = (event, said) => {
-    const id = window.segue?.track?.(event, said);
-    if (id) document.cookie = `last_message=${id};path=/;samesite=lax;max-age=60`;
+    const id = window.segue.track(event, said);
+    if (id && isKnown()) document.cookie = `last_message=${id};path=/;samesite=lax;max-age=60`;
     follow();
   };
 
@@ -50,7 +69,7 @@
   const choose = (said) => {
     localStorage.setItem(CHOICE, said);
     consent.hidden = true;
-    window.segue?.consent?.({ analytics: said === "yes", personalization: said === "yes" });
+    window.segue.consent({ analytics: said === "yes", personalization: said === "yes" });
     follow();
   };
 
@@ -72,5 +91,6 @@
     track("Product Added", { ...properties(product), quantity: 1 });
   });
 
+  document.querySelectorAll("[data-live]").forEach(tellSeen);
   follow();
 })();
