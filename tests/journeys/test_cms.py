@@ -196,7 +196,9 @@ async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
     await expect(page.get_by_role("checkbox", name="Category browser").first).to_be_checked()
     await page.get_by_role("checkbox", name="Bargain hunter").first.check()
     await page.get_by_role("textbox", name="Headline").first.fill("Made for you")
-    await page.get_by_role("combobox", name="Then, what Segue has for the visitor in the slot").select_option("homepage-hero")
+    await page.get_by_role("combobox", name="Then, what Segue has for the visitor in the slot").select_option(
+        "homepage-hero"
+    )
     await page.get_by_role("textbox", name="Headline").last.fill("Fresh from the studio")
     await keep(page, "editor")
     await page.get_by_role("button", name="More actions").click()
