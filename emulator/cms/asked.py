@@ -57,7 +57,7 @@ def told(visitor: str, after: str | None, segments: Sequence[str], slot: str) ->
     `after`: a message that the answers should include, if that is soon. Never raises, and never takes longer than the
     patience: an answer that fails, or comes later, is missing.
     """
-    client, context = api.get_client(domain=DOMAIN), EvaluationContext(visitor, _attributes(after))
+    client, context = api.get_client(domain=DOMAIN), EvaluationContext(attributes=_attributes(visitor, after))
     inside = {id_: _asking.submit(client.get_boolean_details, f"segment.{id_}", False, context) for id_ in segments}
     filling = [_asking.submit(client.get_object_details, slot, {}, context)] if slot else []
     asked: list[Future[Any]] = [*inside.values(), *filling]
@@ -71,8 +71,9 @@ def told(visitor: str, after: str | None, segments: Sequence[str], slot: str) ->
     )
 
 
-def _attributes(after: str | None) -> dict[str, Any]:
-    return {"segue_deadline_ms": DEADLINE_MS} | ({"segue_after": after} if after else {})
+def _attributes(visitor: str, after: str | None) -> dict[str, Any]:
+    """A cookie says what its browser likes: as `anonymous_id` it names an anonymous visitor and no user, whatever."""
+    return {"anonymous_id": visitor, "segue_deadline_ms": DEADLINE_MS} | ({"segue_after": after} if after else {})
 
 
 def _in_time(asked: Future[Any]) -> bool:

@@ -10,7 +10,6 @@ import pytest
 from functions.lookup.flags import REASONS
 from segue.domain.decision import Reason
 from segue.domain.time import DAY
-from tests.functions.bad_input import UNREADABLE, Body
 from tests.functions.looking_up import SECRET_KEY, Site, looking_up
 from tests.functions.test_lookup import NO_SECRET, Answering, down, linked, never
 
@@ -288,19 +287,6 @@ async def test_a_context_that_names_nobody_is_refused_and_the_next_one_answered(
         assert (answer.status_code, told["errorCode"]) == (400, code), (context, told)
         assert isinstance(told["errorDetails"], str)
         assert told.get("key") == ("homepage-hero" if address == HERO else None)
-    assert (await asked(site.http, address)).status_code == 200
-
-
-@pytest.mark.parametrize("address", [FLAGS, HERO])
-async def test_a_body_that_cannot_be_read_is_refused_and_the_next_one_answered(site: Site, address: str) -> None:
-    for body in UNREADABLE:
-
-        async def chunks(body: Body = body) -> AsyncIterator[bytes]:
-            for chunk in body.chunks():
-                yield chunk
-
-        answer = await site.http.post(address, content=chunks())
-        assert (answer.status_code, answer.json()["errorCode"]) in [(400, "PARSE_ERROR"), (413, "GENERAL")], body.name
     assert (await asked(site.http, address)).status_code == 200
 
 

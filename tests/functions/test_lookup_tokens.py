@@ -10,7 +10,6 @@ import pytest
 from segue.domain.profile import ProfileRef
 from segue.domain.time import MINUTE
 from segue.domain.visitor_token import opened
-from tests.functions.bad_input import UNREADABLE, Body
 from tests.functions.looking_up import NOW, Site, looking_up
 
 
@@ -71,19 +70,3 @@ async def test_a_wish_that_is_none_is_refused_and_the_next_one_granted(site: Sit
         answer = await asked(site, **fields)
         assert (answer.status_code, answer.json()["success"]) == (400, False), (fields, answer.text)
         assert (await asked(site)).status_code == 200
-
-
-async def test_a_body_that_is_no_wish_is_refused(site: Site) -> None:
-    for body in UNREADABLE:
-
-        async def chunks(body: Body = body) -> AsyncIterator[bytes]:
-            for chunk in body.chunks():
-                yield chunk
-
-        answer = await site.http.post("/v1/tokens", content=chunks())
-        assert (answer.status_code, answer.json()["success"]) in [(400, False), (413, False)], body.name
-
-
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_a_token_is_asked_for_by_post_alone(site: Site, method: str) -> None:
-    assert (await site.http.request(method, "/v1/tokens")).status_code == 405
