@@ -4,6 +4,7 @@ In Python and in Node with the secret key; in Chromium from another origin, with
 """
 
 import asyncio
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -153,6 +154,37 @@ async def test_a_server_is_told_what_is_wrong_and_goes_on_with_its_own_content(s
 async def test_a_server_whose_segue_is_gone_goes_on_with_its_own_content(ask: Ask) -> None:
     (hero,) = await ask(NOBODY_LISTENS, [Question("Object", "homepage-hero", OTHERWISE, {"targetingKey": "anybody"})])
     assert (hero["value"], hero["reason"]) == (OTHERWISE, "ERROR")
+
+
+# As the README has it
+
+
+def example(language: str, beginning: str, url: str) -> str:
+    """The README's example in a language that begins so, about this Segue."""
+    blocks = re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (found,) = [block for block in blocks if block.startswith(beginning)]
+    return str(found).replace("https://segue.example.com", url)
+
+
+async def test_the_readmes_example_in_python_gets_the_visitors_content(segue: str) -> None:
+    await does(segue, "reader-1", ADDED)
+    code = example("python", "from openfeature", segue).replace("SECRET_KEY", DEMO_SECRET_KEY).replace("0.3", "10")
+    names: dict[str, Any] = {"cookies": {"segue_anonymous_id": "reader-1"}}
+    await asyncio.to_thread(exec, code, names)
+    assert names["hero"] == WELCOME
+
+
+async def test_the_readmes_example_in_node_gets_the_visitors_content(segue: str) -> None:
+    require_packages()
+    await does(segue, "reader-2", ADDED)
+    names = f"const SECRET_KEY = '{DEMO_SECRET_KEY}', cookies = {{segue_anonymous_id: 'reader-2'}}"
+    block = example("js", 'const { OpenFeature } = require("@openfeature/server-sdk")', segue)
+    script = f"{names}; (async () => {{ {block}; console.log(JSON.stringify(hero)) }})()"
+    process = await asyncio.create_subprocess_exec("node", "-e", script, cwd=SDKS, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert msgspec.json.decode(said) == WELCOME
 
 
 # In a browser
