@@ -159,7 +159,9 @@ def _retry_after(error: Exception) -> Mapping[str, str]:
 async def _answer_error(_request: HTTPConnection, error: Exception) -> Response:
     if isinstance(error, Throttled):
         telemetry.note("request_throttled", "DEBUG")
-    elif not isinstance(error, Rejected):
+    elif isinstance(error, Rejected):
+        telemetry.note("request_refused", "DEBUG", error=type(error).__name__)
+    else:
         telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=_where(error))
     return error_response(error)
 

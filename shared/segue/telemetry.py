@@ -15,6 +15,7 @@ import msgspec
 
 EventName: TypeAlias = Literal[
     "request_failed",
+    "request_refused",
     "request_throttled",
     "events_refused",
     "events_withheld",

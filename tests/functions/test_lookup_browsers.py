@@ -10,6 +10,7 @@ import jwt
 import msgspec
 import pytest
 
+from segue import telemetry
 from segue.domain.profile import ProfileRef
 from segue.domain.time import MINUTE, SECOND
 from segue.domain.visitor_token import AUDIENCE, issued
@@ -174,6 +175,13 @@ SERVERS_ONLY = (
 async def test_a_token_opens_nothing_of_what_servers_ask_for(site: Site, method: str, address: str) -> None:
     headers = {"authorization": f"Bearer {token(site)}"}
     assert (await site.http.request(method, address, headers=headers, auth=httpx.Auth())).status_code == 401
+
+
+async def test_what_is_refused_is_counted(site: Site) -> None:
+    before = telemetry.counters["request_refused"]
+    for key, context in (("", {}), ("wrong", {}), (token(site), 1)):
+        await asked(site.http, HERO, key, {"context": context})
+    assert telemetry.counters["request_refused"] == before + 3
 
 
 async def test_a_token_issues_no_token(site: Site) -> None:
