@@ -110,6 +110,10 @@ class Client:
         }
         return await self._post("/v1/decide", {k: v for k, v in question.items() if v is not None}, self._secret)
 
+    async def token(self, profile: ProfileRef) -> Json:
+        """A token that opens this profile to its visitor's browser, and until when."""
+        return await self._post("/v1/tokens", {"profile": {profile.kind: profile.value}}, self._secret)
+
     async def tick(self, at: int, clock: ClockName) -> None:
         """Let time come to `at`."""
         await self._post("/_segue/tick", {"at": at, "clock": clock}, self._secret)

@@ -89,11 +89,14 @@ const slotsOf = (host, options, kept, visitor, latest, add) => {
     const templates = [...slot.children].filter((each) => each.localName == "template");
     const own = before?.own || [...slot.childNodes].filter((each) => !templates.includes(each));
     const template = templates.find(({ dataset }) => (dataset.segueVariant || variant) == variant);
-    slot.style.minHeight = getComputedStyle(slot).height;
-    if (templates.length)
-      slot.replaceChildren(...templates, ...(template ? [document.importNode(template.content, true)] : own));
-    put(content, slot);
-    slot.dataset.segueVariant = variant;
+    // A variant that stands there already was put there by the site's server.
+    if (before || slot.dataset.segueVariant != variant) {
+      slot.style.minHeight = getComputedStyle(slot).height;
+      if (templates.length)
+        slot.replaceChildren(...templates, ...(template ? [document.importNode(template.content, true)] : own));
+      put(content, slot);
+      slot.dataset.segueVariant = variant;
+    }
     clearTimeout(before?.seen);
     filled.set(slot, { ...decision, said, own });
     sight.unobserve(slot);

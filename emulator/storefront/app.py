@@ -26,9 +26,9 @@ from emulator.storefront import cart as carts
 from emulator.storefront import consent, notes, told
 from emulator.storefront.assortment import CATEGORIES, COLLECTIONS, Product, coupons, found, products
 from emulator.storefront.cart import Cart
-from emulator.storefront.cms import Cms, Known
+from emulator.storefront.cms import Cms, Known, Shown
 from emulator.storefront.consent import PURPOSES
-from emulator.storefront.heroes import hero
+from emulator.storefront.heroes import LOOKS, hero
 from emulator.storefront.notes import Note
 from emulator.storefront.safety import Safety
 from emulator.storefront.told import Told
@@ -87,6 +87,7 @@ def application(cms: Cms) -> ASGIApp:
             Route("/me/panel", shop.panel),
             Route("/me/segments/{id}/why", shop.why),
             Route("/me/data", shop.data),
+            Route("/me/token", shop.token, methods=["POST"]),
             Route("/me/erase", shop.erase, methods=["POST"]),
             Route("/pictures/{id}.svg", picture),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
@@ -108,6 +109,8 @@ class Shop:
             "home.html",
             name="Home",
             slots=[HERO],
+            heroes=[hero(Shown(variant=variant), Visitor.of(request).cart) for variant in LOOKS],
+            usual=hero(Shown(), Visitor.of(request).cart),
             arrivals=COLLECTIONS["new"].products,
         )
 
@@ -242,6 +245,14 @@ class Shop:
         known = msgspec.json.format(msgspec.json.encode(await self._cms.export(visitor.anonymous_id)))
         headers = {"content-disposition": 'attachment; filename="what-segue-knows.json"'}
         return Response(known, headers=headers, media_type="application/json")
+
+    async def token(self, request: Request) -> Response:
+        """POST: what opens Segue to the browser of who asks, for nobody but them. What segue.js says of who that is, is
+        not read."""
+        visitor = Visitor.of(request)
+        if visitor.anonymous_id is None:
+            raise HTTPException(404)
+        return Response(msgspec.json.encode(await self._cms.token(visitor.anonymous_id)), media_type="application/json")
 
     async def erase(self, request: Request) -> Response:
         """POST: forget who asks, here and in Segue."""

@@ -110,6 +110,10 @@ class Cms:
             raise Unavailable("Segue does not answer in time") from None
         return [_line(words) for words in answer["words"][1:]]
 
+    async def token(self, visitor: str) -> Json:
+        """What opens the visitor's own profile to their browser, and until when. Raises Unavailable."""
+        return await self._client.token(ProfileRef("anonymous_id", visitor))
+
     async def export(self, visitor: str) -> Json:
         """All that Segue holds about the visitor. Raises Unavailable."""
         return await self._client.export(ProfileRef("anonymous_id", visitor))

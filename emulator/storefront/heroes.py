@@ -31,7 +31,7 @@ _USUAL = _Look(
     "The summer studio", "Twenty pieces, drawn slowly and made well.", "See what is new", ("marlow-midi", "bay-bucket")
 )
 
-_LOOKS: Mapping[str, _Look] = {
+LOOKS: Mapping[str, _Look] = {
     "complete-your-order": _Look(
         "Almost yours", "It is packed in your size, and delivery is free today.", "Go to the cart", ("", "tilde-tote")
     ),
@@ -56,7 +56,7 @@ LINK = "/collections/new"
 
 def hero(shown: Shown, cart: Cart) -> Hero:
     """The hero for a decision; without one, the shop's own."""
-    look = _LOOKS.get(shown.variant or "", _USUAL)
+    look = LOOKS.get(shown.variant or "", _USUAL)
     in_cart = cart.lines[-1].product.id if cart.lines else _USUAL.pictures[0]
     content = shown.content or {}
     first, second = look.pictures

@@ -39,8 +39,8 @@ def promotion_viewed(slot: str, variant: str, headline: str) -> Told:
     return track("Promotion Viewed", promotion_id=variant, name=headline, position=slot)
 
 
-def promotion_clicked(slot: str, variant: str, headline: str) -> Told:
-    return track("Promotion Clicked", promotion_id=variant, name=headline, position=slot)
+def promotion_clicked(slot: str, variant: str) -> Told:
+    return track("Promotion Clicked", promotion_id=variant, position=slot)
 
 
 def product_added(product: Product) -> Told:

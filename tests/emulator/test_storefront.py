@@ -25,6 +25,8 @@ from emulator.storefront.cms import Cms
 from emulator.storefront.notes import Note
 from emulator.storefront.served import allowing, with_shop
 from emulator.storefront.visitor import ANONYMOUS_ID, CHOICE, COOKIES
+from segue.domain.profile import ProfileRef
+from segue.domain.visitor_token import opened
 from tests.functions.looking_up import looking_up
 from tests.project.files import ROOT
 
@@ -217,6 +219,17 @@ async def test_who_asks_gets_all_that_is_known_of_them_alone(tmp_path: Path) -> 
         exported = await browser.get("/me/data")
         assert "Order Completed" in exported.text
         assert exported.headers["content-disposition"].startswith("attachment")
+
+
+async def test_a_browser_gets_a_token_that_opens_its_own_visitor_alone(tmp_path: Path) -> None:
+    async with looking_up(tmp_path) as site, visiting(site.http) as browser:
+        said = {"json": {"anonymous_id": "bob"}, "headers": OWN}
+        assert (await browser.post("/me/token", **said)).status_code == 404
+        browser.cookies.update({CHOICE: "analytics", ANONYMOUS_ID: "ann"})
+        issued = (await browser.post("/me/token", **said)).json()
+        now = site.ports.clock.now()
+        assert opened(site.settings.profile_secret, issued["token"], now) == ProfileRef("anonymous_id", "ann")
+        assert (await browser.post("/me/token", json={}, headers={"origin": "http://evil.test"})).status_code == 403
 
 
 async def test_who_is_not_known_is_forgotten_all_the_same(browser: httpx.AsyncClient) -> None:

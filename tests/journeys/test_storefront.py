@@ -140,6 +140,26 @@ async def test_four_products_of_a_category_and_an_add_are_a_discount(page: Page,
     await keep(page, "journey-discount-hero")
 
 
+async def test_an_open_page_changes_its_hero_by_what_is_done_in_another_tab(
+    page: Page, visitor: BrowserContext, shop: str
+) -> None:
+    await enter(page, shop)
+    await page.reload()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Welcome! Find your first favourite")
+    await page.evaluate("window.same = true")
+    tab = await visitor.new_page()
+    for product in ("lund-wide", "pico-cropped", "arno-pleated", "fell-cord"):
+        await tab.goto(f"{shop}/products/{product}")
+        await tab.wait_for_load_state("load")
+    await add(tab)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("10 % off in the category you are looking at")
+    hero = page.locator("[data-segue-slot=homepage-hero]")
+    await expect(hero.get_by_role("link", name="See the offer")).to_have_attribute("href", "/collections/offers")
+    await expect(hero).to_contain_text("Use the code CATEGORY10 in the cart.")
+    assert await page.evaluate("same")
+    assert await flaws(page, "journey-live-hero") == []
+
+
 async def test_a_cart_that_is_left_is_abandoned_without_another_click(page: Page, shop: str) -> None:
     await enter(page, shop)
     await page.goto(f"{shop}/products/kit-crossbody")
