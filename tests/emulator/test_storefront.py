@@ -223,10 +223,10 @@ async def test_who_asks_gets_all_that_is_known_of_them_alone(tmp_path: Path) -> 
 
 async def test_a_browser_gets_a_token_that_opens_its_own_visitor_alone(tmp_path: Path) -> None:
     async with looking_up(tmp_path) as site, visiting(site.http) as browser:
-        said = {"json": {"anonymous_id": "bob"}, "headers": OWN}
-        assert (await browser.post("/me/token", **said)).status_code == 404
+        bob = {"anonymous_id": "bob"}
+        assert (await browser.post("/me/token", json=bob, headers=OWN)).status_code == 404
         browser.cookies.update({CHOICE: "analytics", ANONYMOUS_ID: "ann"})
-        issued = (await browser.post("/me/token", **said)).json()
+        issued = (await browser.post("/me/token", json=bob, headers=OWN)).json()
         now = site.ports.clock.now()
         assert opened(site.settings.profile_secret, issued["token"], now) == ProfileRef("anonymous_id", "ann")
         assert (await browser.post("/me/token", json={}, headers={"origin": "http://evil.test"})).status_code == 403
