@@ -22,10 +22,13 @@ class Asker(msgspec.Struct, frozen=True):
 SERVER = Asker(None)
 
 
-def admit(request: Request, compiled: Compiled) -> None:
-    """Raises Unauthorized for all but a secret key. A write key is public: who has only that can never read."""
-    if compiled.catalog.source_of_secret_key(key(request)) is None:
+def admit(request: Request, compiled: Compiled) -> str:
+    """The id of the source whose secret key it is. Raises Unauthorized for all else. A write key is public: who has
+    only that can never read."""
+    found = compiled.catalog.source_of_secret_key(key(request))
+    if found is None:
         raise Unauthorized("expected the secret key of a source, as Bearer token or as Basic user name")
+    return found[0]
 
 
 def asker(request: Request, compiled: Compiled, platform: Serving) -> Asker:

@@ -48,6 +48,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     told: tuple[ProfileRef, int] | None = None
 
 
+class Person(msgspec.Struct, frozen=True):
+    """A visitor as they were evaluated last: the document, its state, and the catalogue that reads it."""
+
+    document: StateDocument
+    state: rules.State
+    compiled: Compiled
+
+
 class Past(Invalid):
     """An instant before a visitor's last evaluation, of which documents tell nothing."""
 
@@ -145,27 +153,35 @@ class Lookup:
 
     async def values(self, key: str, compiled: Compiled, sources: Collection[Source]) -> Mapping[Source, Json]:
         """Those of these values that the visitor has now, from the state."""
-        stored = await self._state(key)
-        if stored is None:
+        person = await self.person(key, compiled)
+        if person is None:
             return {}
-        if stored.catalog > compiled.version:
-            compiled = await self._catalogs.at_least(stored.catalog)
-        state = readable(compiled.state_of, stored)
-        return decision.values(compiled.program, state, sources, self._instant(None, state.instant))
+        return decision.values(person.compiled.program, person.state, sources, self.instant_of(person))
 
     async def _answer_of_state(
         self, key: str, compiled: Compiled, at: int | None, message_id: str | None = None
     ) -> Answer:
+        person = await self.person(key, compiled)
+        if person is None:
+            return Answer(known=False, as_of=self._instant(at, 0), segments={}, includes=message_id is None)
+        state = person.state
+        instant = self._instant(at, state.instant)
+        timeline = rules.timeline(person.compiled.program, state, instant)
+        includes = message_id is None or rules.holds(state, message_id)
+        return _answer(instant, timeline.memberships, timeline.approximate, person.document, state.seq, includes)
+
+    async def person(self, key: str, compiled: Compiled) -> Person | None:
+        """All that evaluate knows of the visitor, or of the user that they turned out to be; None: nothing."""
         stored = await self._state(key)
         if stored is None:
-            return Answer(known=False, as_of=self._instant(at, 0), segments={}, includes=message_id is None)
+            return None
         if stored.catalog > compiled.version:
             compiled = await self._catalogs.at_least(stored.catalog)
-        state = readable(compiled.state_of, stored)
-        instant = self._instant(at, state.instant)
-        timeline = rules.timeline(compiled.program, state, instant)
-        includes = message_id is None or rules.holds(state, message_id)
-        return _answer(instant, timeline.memberships, timeline.approximate, stored, state.seq, includes)
+        return Person(stored, readable(compiled.state_of, stored), compiled)
+
+    def instant_of(self, person: Person) -> int:
+        """Now, as it is to this visitor."""
+        return self._instant(None, person.state.instant)
 
     def _instant(self, at: int | None, evaluated: int) -> int:
         """The instant to answer for. A profile's time never goes back, whichever instance's clock is behind."""

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from functions.lookup.decisions import Decisions
 from functions.lookup.lookup import Lookup
 from functions.lookup.ofrep import Evaluations
+from functions.lookup.profile_api import ProfileApi
 from functions.lookup.profiles import Profiles
 from functions.lookup.segments import Segments
 from functions.lookup.tokens import Tokens
@@ -32,6 +33,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
             *Decisions(platform, lookup).routes,
             *Evaluations(platform, lookup).routes,
             *Profiles(platform, lookup, new_id).routes,
+            *ProfileApi(platform, lookup, new_id).routes,
             *Segments(platform, lookup).routes,
             *Tokens(platform).routes,
         ],

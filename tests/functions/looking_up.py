@@ -60,7 +60,15 @@ class Site:
             documents[section] = documents.get(section, {}) | definitions
         await self.embedded.catalog.publish(msgspec.json.encode(documents, order="sorted"))
 
-    async def happens(self, visitor: str, name: str, *, updated: bool = True, **properties: Any) -> str:
+    async def happens(
+        self,
+        visitor: str,
+        name: str,
+        *,
+        updated: bool = True,
+        traits: Mapping[str, Any] | None = None,
+        **properties: Any,
+    ) -> str:
         """An event of the visitor, now, evaluated and (unless told not to) on the public profile; its message id."""
         self._events += 1
         profile = ProfileRef("anonymous_id", visitor)
@@ -70,6 +78,7 @@ class Site:
             occurred_at=self.clock.now(),
             received_at=self.clock.now(),
             properties=properties,
+            traits=dict(traits or {}),
         )
         received = EventsReceived(
             key=profile_key(self.settings.profile_secret, profile), profile=profile, source="shop", events=(event,)
