@@ -20,7 +20,8 @@ async def with_shop(segue: ASGIApp, url: str) -> AsyncIterator[ASGIApp]:
 
         async def front(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
-            app = segue if path.startswith(SEGUES) or function_of(path) else shop
+            is_segues = scope["type"] == "websocket" or path.startswith(SEGUES) or function_of(path)
+            app = segue if is_segues else shop
             await app(scope, receive, send)
 
         yield front

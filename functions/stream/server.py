@@ -6,11 +6,25 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from functions.stream.hub import Limits
 
 LARGEST_SAID = 1_024
 """Bytes a page may send in a message, to which nobody listens."""
+
+
+NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class Sockets(WebSocketsSansIOProtocol):
+    """uvicorn's own, which leaves open and unanswered what cannot be a handshake, such as one of too many headers."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(NO_HANDSHAKE)
+            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -30,7 +44,7 @@ def config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         **options,
-        ws="websockets-sansio",
+        ws=Sockets,
         ws_ping_interval=Limits().heartbeat,
         ws_ping_timeout=Limits().stuck,
         ws_max_size=LARGEST_SAID,

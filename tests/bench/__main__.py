@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, google, http, lookup, pipeline, preview, store_ops, tracker
+from tests.bench import evaluator, google, http, lookup, pipeline, preview, store_ops, stream, tracker
 from tests.bench.measurement import Measurement, show
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
@@ -16,6 +16,7 @@ BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **google.BENCHES,
     **store_ops.BENCHES,
     **tracker.BENCHES,
+    **stream.BENCHES,
 }
 
 

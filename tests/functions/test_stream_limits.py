@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -18,11 +19,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from emulator.catalog import load
-from emulator.server import listening
-from functions.stream.hub import Limits
+from emulator.server import HOST, listening
+from functions.stream.hub import Ear, Limits
 from functions.stream.routes import ADDRESS
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.system import SystemClock
+from segue.domain.profile import ProfileRef
 from segue.domain.visitor_token import issued
 from tests.functions.streaming import ANN, RUTH, SECRET_KEY, SITE, SOON_S, Deployment, Page, streaming
 from tests.project.files import ROOT
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OWNER = {"Authorization": f"Bearer {SECRET_KEY}"}
 WRITE_KEY = "demo-write-key"
+SECRET = "a secret of the tests"  # noqa: S105  # for a process alone
 
 STRANGERS: Mapping[str, tuple[dict[str, str], dict[str, str]]] = {
     "nobody": ({}, {}),
@@ -123,6 +126,39 @@ async def test_what_cannot_be_is_refused_and_the_next_is_served(
             assert answer.status_code == status
         async with deployment.of(ANN) as page:
             await page.told()
+
+
+UPGRADE = b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+HANDSHAKE = UPGRADE + b"Sec-WebSocket-Version: 13\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "status"),
+    [
+        ("no key", b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n", 400),
+        ("an older version", b"GET /v1/stream HTTP/1.1\r\n" + UPGRADE + b"Sec-WebSocket-Version: 12\r\n", 400),
+        ("another method", b"POST /v1/stream HTTP/1.1\r\n" + HANDSHAKE + b"Content-Length: 2\r\n", 400),
+        ("no method for it", b"HEAD /v1/stream HTTP/1.1\r\n" + HANDSHAKE, 405),
+        ("another address", b"GET /v1/streams HTTP/1.1\r\n" + HANDSHAKE, 403),
+        ("an endless address", b"GET /v1/stream?token=" + b"x" * 40_000 + b" HTTP/1.1\r\n" + HANDSHAKE, 400),
+        ("300 headers", b"GET /v1/stream HTTP/1.1\r\n" + HANDSHAKE + b"X-Y: z\r\n" * 300, 400),
+        ("no UTF-8 in a header", b"GET /v1/stream HTTP/1.1\r\n" + HANDSHAKE + b"Origin: \xff\r\n", 101),
+        ("escapes that are none", b"GET /v1/stream?%zz%00 HTTP/1.1\r\n" + HANDSHAKE, 101),
+        ("no frame behind it", b"GET /v1/stream HTTP/1.1\r\n" + HANDSHAKE + b"\r\n" + b"\xff" * 100, 101),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_is_no_handshake_is_answered_and_the_next_is_served(
+    deployment: Deployment, name: str, sent: bytes, status: int
+) -> None:
+    host, port = deployment.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent + b"\r\n")
+    async with asyncio.timeout(SOON_S):
+        assert (await reader.readline()).split()[1] == str(status).encode(), name
+    writer.close()
+    async with deployment.of(ANN) as page:
+        await page.told()
 
 
 @pytest.mark.slow
@@ -252,22 +288,63 @@ async def test_an_instance_that_is_told_to_end_ends_its_streams_first(tmp_path: 
 
 
 @pytest.mark.slow
+async def test_nothing_is_left_of_a_thousand_streams_once_they_are_closed(tmp_path: Path) -> None:
+    async with streaming(tmp_path) as deployment:
+        tasks = len(asyncio.all_tasks())
+        host, port = deployment.url.removeprefix("http://").split(":")
+        request = f"GET {ADDRESS}?token={{}} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        writers = []
+        for number in range(1_000):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(request.format(deployment.token(ProfileRef("anonymous_id", str(number)))).encode())
+            writers.append(writer)
+        await deployment.until(lambda: deployment.hub.open == 1_000)
+        async with deployment.page(token=deployment.token(ANN)) as page:
+            assert page.response.status_code == 503
+        for writer in writers:
+            writer.transport.abort()
+        await deployment.until(lambda: deployment.hub.open == 0 and len(asyncio.all_tasks()) <= tasks)
+        gc.collect()
+        assert [each for each in gc.get_objects() if isinstance(each, Ear)] == []
+        async with deployment.of(ANN) as page:
+            await page.told()
+
+
+@pytest.mark.slow
 async def test_a_process_that_is_told_to_end_ends_its_streams_and_has_logged_no_token(tmp_path: Path) -> None:
     clock = SystemClock()
     opened = EmbeddedPlatform.open(tmp_path, clock)
     await opened.catalog.publish(load(ROOT / "infra" / "catalog"))
     await opened.close()
-    secret = "a secret of the tests"  # noqa: S105  # for this process alone
-    token = issued(secret.encode(), ANN, clock.now(), 60_000).token
+    token = issued(SECRET.encode(), ANN, clock.now(), 60_000).token
     with listening(0) as probe:
         port = probe.getsockname()[1]
-    served = {"SEGUE_PROFILE_SECRET": secret, "SEGUE_DATA": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "functions.stream",
-        env={**os.environ, **served}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        sys.executable,
+        *("-m", "functions.stream"),
+        env={
+            **os.environ,
+            "SEGUE_PROFILE_SECRET": SECRET,
+            "SEGUE_DATA": str(tmp_path),
+            "HOST": HOST,
+            "PORT": str(port),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        await ended(process, f"http://{HOST}:{port}{ADDRESS}", token)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    logged, _ = await process.communicate()
+    assert process.returncode == -signal.SIGTERM
+    assert token.encode() not in logged
+
+
+async def ended(process: asyncio.subprocess.Process, url: str, token: str) -> None:
+    """Listen to a process in both ways, tell it to end, and hear both of them end."""
     async with asyncio.timeout(3 * SOON_S), httpx.AsyncClient(trust_env=False) as http:
-        url = f"http://127.0.0.1:{port}{ADDRESS}"
         while True:
             with contextlib.suppress(httpx.ConnectError):
                 assert (await http.get(url, params={"token": f"{token}x"})).status_code == 401
@@ -279,10 +356,9 @@ async def test_a_process_that_is_told_to_end_ends_its_streams_and_has_logged_no_
         ):
             page = Page(answer)
             await page.told()
+            await stream.recv()
             process.send_signal(signal.SIGTERM)
             assert await page.end() == []
-            async for _ in stream:
-                pass
-        logged, _ = await process.communicate()
-    assert process.returncode == -signal.SIGTERM
-    assert token.encode() not in logged
+            with pytest.raises(ConnectionClosed):
+                await stream.recv()
+        await process.wait()
