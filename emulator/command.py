@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from emulator.audiences_commands import audiences
 from emulator.catalog_commands import catalog
 from emulator.demo_command import demo
 from emulator.experiments_command import experiments
@@ -36,6 +37,7 @@ def main() -> None:
 
 
 COMMANDS = (
+    audiences,
     catalog,
     demo,
     erase,

@@ -16,7 +16,7 @@ from segue.domain.catalog import Catalog
 from segue.domain.destination import Storage
 from segue.domain.errors import NotFound
 from segue.domain.message import AudienceDue
-from segue.ports import ABSENT, Ports
+from segue.ports import ABSENT, Archive, Objects
 
 
 def due(catalog: Catalog, at: int, *, full: bool = False) -> Sequence[AudienceDue]:
@@ -32,9 +32,9 @@ def due(catalog: Catalog, at: int, *, full: bool = False) -> Sequence[AudienceDu
 class Exporter:
     """Exports audiences; files have about so many `rows` at most."""
 
-    def __init__(self, ports: Ports, rows: int = ROWS) -> None:
-        self._archive = ports.archive
-        self._objects = ports.objects
+    def __init__(self, archive: Archive, objects: Objects, rows: int = ROWS) -> None:
+        self._archive = archive
+        self._objects = objects
         self._rows = rows
 
     async def step(self, catalog: Catalog, export: AudienceDue) -> AudienceDue | None:

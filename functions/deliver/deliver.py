@@ -62,7 +62,7 @@ class Deliverer:
         self._ports = ports
         self._catalogs = catalogs
         self._secrets = secrets
-        self._exporter = Exporter(ports)
+        self._exporter = Exporter(ports.archive, ports.objects)
         self._resting_until: dict[str, int] = {}
 
     async def __call__(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from functions.deliver.audience import Exporter, due
 from functions.deliver.deliver import ATTEMPTS
 from segue.domain import audience
-from segue.domain.audience import Manifest
+from segue.domain.audience import ROWS, Manifest
 from segue.domain.destination import Storage
 from segue.domain.errors import Conflict
 from segue.domain.membership import Transition
@@ -161,13 +161,17 @@ async def test_another_identifier_begins_with_all_members(site: Pushing) -> None
     assert manifest(site).identifier == "user_id_sha256"
 
 
+def exporter(site: Pushing, rows: int = ROWS) -> Exporter:
+    return Exporter(site.ports.archive, site.ports.objects, rows)
+
+
 async def steps(site: Pushing, at: int, rows: int = 2) -> AsyncIterator[AudienceDue]:
     """The steps of an export in files of so many rows: what is to be done after each."""
     catalog = (await site.catalogs.current()).catalog
     (export,) = due(catalog, at)
     following: AudienceDue | None = export
     while following:
-        following = await Exporter(site.ports, rows).step(catalog, following)
+        following = await exporter(site, rows).step(catalog, following)
         if following:
             yield following
 
@@ -198,7 +202,7 @@ async def test_of_two_exporters_at_once_one_is_first_and_the_other_begins_anew(s
     site.clock.advance(HOUR)
     assert [_ async for _ in steps(site, NOW + 2 * HOUR - 1)]
     catalog = (await site.catalogs.current()).catalog
-    assert await Exporter(site.ports).step(catalog, slow[0]) is None
+    assert await exporter(site).step(catalog, slow[0]) is None
     assert (kinds(site), members(site)) == (["full", "delta"], {"ada", "ben"})
 
 
@@ -208,7 +212,7 @@ async def test_a_manifest_takes_the_place_only_of_the_one_that_was_read(site: Pu
     storage = Storage.model_validate(ADS["storage"])
     (first,) = [each async for each in _taken(steps(site, NOW), 1)]
     assert first.progress
-    await Exporter(site.ports).step(catalog, first)
+    await exporter(site).step(catalog, first)
     known = manifest(site)
     late = audience.completed(None, "ads", "buyer", storage, first.progress, NOW + 1)
     with pytest.raises(Conflict):

@@ -22,8 +22,6 @@ SCHEMA = 1
 ROWS = 250_000
 """About so many members are in a file at most, and worked through at once."""
 
-DIGITS = "0123456789abcdef"
-
 Kind: TypeAlias = Literal["full", "delta"]
 
 
@@ -94,9 +92,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[File, ...] = ()
 
     @property
+    def parts(self) -> int:
+        """How many there are."""
+        return 1 << 4 * self.depth
+
+    @property
     def part(self) -> str | None:
         """The part that is next, as the digits that its identifiers' SHA-256 begins with; None once all are done."""
-        return _digits(self.parts_done, self.depth) if self.parts_done < len(DIGITS) ** self.depth else None
+        return _digits(self.parts_done, self.depth) if self.parts_done < self.parts else None
 
 
 def manifest_path(segment: str) -> str:
@@ -138,7 +141,7 @@ def kind_of_next(manifest: Manifest | None, storage: Storage, at: int) -> Kind:
 def begun(base: str, manifest: Manifest | None, kind: Kind, members: int, rows: int) -> Progress:
     """An export of which nothing is done, in as many parts as files of about so many rows need."""
     most, depth = max(members, manifest.newest.members if manifest else 0), 0
-    while len(DIGITS) ** depth * rows < most:
+    while (1 << 4 * depth) * rows < most:
         depth += 1
     return Progress(base=base, kind=kind, depth=depth)
 

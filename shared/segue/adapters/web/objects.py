@@ -33,7 +33,7 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 RETRIES = 1
 RETRIED_FOR = timedelta(seconds=20)
 
-LONGEST_WORDS = 200
+LONGEST_WORDS = 300
 
 
 class WebObjects:
@@ -121,7 +121,7 @@ class WebObjects:
                 storage.bucket, config=_gcs(storage, credentials), client_options=client, retry_config=retry
             )
         except (BaseError, ValueError) as error:
-            raise self._told(storage, error) from None
+            raise Rejected(f"storage credentials {storage.secret!r}: {self._words(storage, error)}") from None
 
     async def _vet(self, storage: Storage) -> None:
         """Raises Rejected in words of our own; the proxy would only refuse to connect."""
@@ -133,12 +133,16 @@ class WebObjects:
         await vetted(url.host, url.port or 443, self._resolve, allow_private=False)
 
     def _told(self, storage: Storage, error: Exception) -> SegueError:
-        """What it means for whoever asked, in words that hold no credential."""
-        words = str(error).partition("\n")[0][:LONGEST_WORDS]
+        """What it means for whoever asked."""
+        kind = Unavailable if type(error).__name__ in _PASSING else Rejected
+        return kind(f"{storage.provider} bucket {storage.bucket}: {self._words(storage, error)}")
+
+    def _words(self, storage: Storage, error: Exception) -> str:
+        """The beginning of what the library says, without any credential."""
+        words = str(error).partition("\n")[0]
         for credential in self._secrets.get(storage.secret, {}).values():
             words = words.replace(credential, "…") if credential else words
-        kind = Unavailable if type(error).__name__ in _PASSING else Rejected
-        return kind(f"{storage.provider} bucket {storage.bucket}: {words}")
+        return words[:LONGEST_WORDS]
 
 
 _PASSING = {"GenericError", "JoinError"}
