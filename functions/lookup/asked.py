@@ -8,6 +8,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from functions.lookup.names import Names, names
 from segue.domain import untrusted
 from segue.domain.errors import Invalid, TooLarge
 from segue.domain.event import Json
@@ -43,6 +44,15 @@ def one_profile(said: Mapping[IdentifierKind, Json]) -> ProfileRef:
         raise Invalid("expected either user_id or anonymous_id", path="profile")
     ((kind, value),) = said.items()
     return profile(kind, value)
+
+
+def visitor(said: Mapping[IdentifierKind, Json], own: ProfileRef | None) -> Names:
+    """Whom a body asks about; of a browser `own` is its visitor. Raises Invalid."""
+    user_id, anonymous_id = (identifier(said.get(kind), f"profile.{kind}") for kind in KINDS.values())
+    found = names(user_id, anonymous_id, own)
+    if found is None:
+        raise Invalid("expected a user_id, an anonymous_id or both, found none that is not blank", path="profile")
+    return found
 
 
 def refuse_long_query(request: Request) -> None:

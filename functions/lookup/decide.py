@@ -8,11 +8,12 @@ import msgspec
 from msgspec.structs import replace
 
 from functions.lookup.lookup import Answer, Lookup
+from functions.lookup.names import Names
 from segue.catalogs import Compiled
 from segue.domain.decision import Decision, Place, Reason, Visitor, asked_for, decision, fallback
 from segue.domain.errors import Unavailable
 from segue.domain.event import Json
-from segue.domain.profile import IdentifierKind, ProfileRef
+from segue.domain.profile import IdentifierKind
 from segue.domain.slot import Source
 
 DEFAULT_DEADLINE_MS, LONGEST_DEADLINE_MS = 150, 10_000
@@ -22,7 +23,8 @@ MOST_SLOTS = 100
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked: which slots for which visitor, perhaps not before a message is included, and how soon.
 
-    A browser need not say which visitor: it can only ask about its own.
+    `profile` has a user id, an anonymous id, or both: then experiments go by the anonymous id, as before the login. A
+    browser need not say which visitor: it can only ask about its own.
     """
 
     profile: dict[IdentifierKind, Json] = {}
@@ -32,11 +34,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is asked about, by the identifier and the profile's key, and for which slots: with the message `after`, or
-    the `newest` there is, or else what may be a moment old."""
+    """Who is asked about, by the names and the keys of their profiles, and for which slots: with the message `after`,
+    or the `newest` there is, or else what may be a moment old."""
 
-    profile: ProfileRef
-    key: str
+    names: Names
+    keys: tuple[str, ...]
     slots: Collection[str]
     after: str | None = None
     newest: bool = False
@@ -45,11 +47,13 @@ class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """The newest answer that there was in time, if there was any, and why there is no newer one, if one was wanted.
 
-    `values` are those that the content decided on is bound to, as far as they came in time.
+    `key` is that of the profile that answered. `values` are those that the content decided on is bound to, as far as
+    they came in time.
     """
 
     inquiry: Inquiry
     answer: Answer | None = None
+    key: str = ""
     failure: Reason | None = None
     values: Mapping[Source, Json] = {}
 
@@ -70,11 +74,11 @@ async def known_by(deadline: float, inquiry: Inquiry, compiled: Compiled, lookup
     known = Known(inquiry=inquiry)
     try:
         async with asyncio.timeout_at(deadline):
-            async for newer in _answers(inquiry, compiled, lookup):
-                known = replace(known, answer=newer)
+            async for key, newer in _answers(inquiry, compiled, lookup):
+                known = replace(known, answer=newer, key=key)
             sources = _asked_for(compiled, known)
             if sources:
-                known = replace(known, values=await lookup.values(inquiry.key, compiled, sources))
+                known = replace(known, values=await lookup.values(known.key, compiled, sources))
     except TimeoutError:
         return replace(known, failure="deadline")
     except Unavailable:
@@ -87,14 +91,18 @@ def decided(slots: Iterable[str], compiled: Compiled, known: Known) -> Mapping[s
     return {name: _decision(compiled.slots.get(name), known) for name in slots}
 
 
-async def _answers(inquiry: Inquiry, compiled: Compiled, lookup: Lookup) -> AsyncIterator[Answer]:
+async def _answers(inquiry: Inquiry, compiled: Compiled, lookup: Lookup) -> AsyncIterator[tuple[str, Answer]]:
+    """Better and better answers, each with the key of the profile that gives it."""
     if inquiry.after is not None:
-        async for answer in lookup.answers_up_to(inquiry.key, compiled, inquiry.after):
-            yield answer
-    elif inquiry.newest:
-        yield await lookup.newest(inquiry.key, compiled)
-    else:
-        yield await lookup.answer(inquiry.key, compiled, recent=True)
+        async for found in lookup.answers_up_to(inquiry.keys, compiled, inquiry.after):
+            yield found
+        return
+    for key in inquiry.keys:
+        newest = inquiry.newest
+        answer = await (lookup.newest(key, compiled) if newest else lookup.answer(key, compiled, recent=True))
+        yield key, answer
+        if answer.known:
+            return
 
 
 def _asked_for(compiled: Compiled, known: Known) -> frozenset[Source]:
@@ -116,6 +124,6 @@ def _visitor(known: Known, answer: Answer) -> Visitor:
         at=answer.as_of,
         known=answer.known,
         segments=answer.segments.keys() | answer.unnamed,
-        bucketing_id=answer.bucketing_id or known.inquiry.profile.value,
+        bucketing_id=known.inquiry.names.bucketing_id(answer.bucketing_id),
         values=known.values,
     )

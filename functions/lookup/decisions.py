@@ -40,8 +40,9 @@ class Decisions:
         deadline = Deadline(question.deadline_ms)
         compiled = await deadline.catalog(self._platform.catalogs)
         who = asker(request, compiled, self._platform)
-        profile = who.visitor or asked.one_profile(question.profile)
-        inquiry = Inquiry(profile=profile, key=self._key_of(profile), slots=question.slots, after=question.after)
+        names = asked.visitor(question.profile, who.visitor)
+        keys = tuple(map(self._key_of, names.profiles))
+        inquiry = Inquiry(names=names, keys=keys, slots=question.slots, after=question.after)
         decisions = await decide(inquiry, compiled, self._lookup, deadline.at)
         return answered(_shown_to(who, decisions, compiled.catalog))
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from functions.lookup.decide import DEFAULT_DEADLINE_MS, LONGEST_DEADLINE_MS, Known, decided
+from functions.lookup.names import Names, names
 from segue.catalogs import Compiled
 from segue.domain import untrusted
 from segue.domain.decision import Decision, Reason
@@ -61,13 +62,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None
     deadline_ms: int
 
-    @property
-    def profile(self) -> ProfileRef:
-        """The visitor: `user_id`, else `anonymous_id`, else `targetingKey`, which is an anonymous id unless it begins
-        with `user_id:` or `anonymous_id:`. Raises Refused."""
-        for kind in KINDS:
-            if value := _identifier(self.said, kind):
-                return ProfileRef(KINDS[kind], value)
+    def names(self, own: ProfileRef | None) -> Names:
+        """The visitor: `user_id`, `anonymous_id` or both, else `targetingKey`, which is an anonymous id unless it
+        begins with `user_id:` or `anonymous_id:`; of a browser its `own`. Raises Refused."""
+        user = None if own else _identifier(self.said, "user_id")
+        anonymous = _identifier(self.said, "anonymous_id")
+        return names(user, anonymous, own) or Names((self._targeted(),))
+
+    def _targeted(self) -> ProfileRef:
         targeting_key = _identifier(self.said, "targetingKey") or ""
         kind, _, value = targeting_key.partition(":")
         named = ProfileRef(KINDS[kind], value) if kind in KINDS else ProfileRef("anonymous_id", targeting_key)

@@ -1,6 +1,6 @@
 """Which segments a visitor is in at an instant: read from the public profile, or computed from the private state."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -140,14 +140,21 @@ class Lookup:
         known = readable(sweep.decode, found.data) if found else None
         return known.share if known and known.catalog == compiled.version else 0.0
 
-    async def answers_up_to(self, key: str, compiled: Compiled, message_id: str) -> AsyncIterator[Answer]:
-        """What is known now, again and again, until an answer includes the message; that one is the last."""
+    async def answers_up_to(
+        self, keys: Sequence[str], compiled: Compiled, message_id: str
+    ) -> AsyncIterator[tuple[str, Answer]]:
+        """What is known now, again and again, until an answer includes the message; that one is the last. Each comes
+        with its key: that of the profile that has the message, else of the first one that is known."""
         pause = FIRST_PAUSE_S
         while True:
-            answer = await self._answer_of_state(key, compiled, None, message_id)
-            yield answer
-            if answer.includes:
-                return
+            found: list[tuple[str, Answer]] = []
+            for key in keys:
+                answer = await self._answer_of_state(key, compiled, None, message_id)
+                if answer.includes:
+                    yield key, answer
+                    return
+                found.append((key, answer))
+            yield next((each for each in found if each[1].known), found[0])
             await self._clock.sleep(pause)
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
 

@@ -89,7 +89,7 @@ class Evaluations:
 
     def _stream(self, known: Known, token: str) -> Mapping[str, Any]:
         """Where changes are heard of, from this answer on: what has come since is told at once."""
-        profile, seq = (known.answer and known.answer.told) or (known.inquiry.profile, 0)
+        profile, seq = (known.answer and known.answer.told) or (known.inquiry.names.profiles[0], 0)
         told = hint.position(self._platform.settings.profile_secret, self._key_of(profile), seq)
         return {"type": "sse", "endpoint": {"requestUri": f"/v1/stream?token={token}&lastEventID={told}"}}
 
@@ -101,10 +101,10 @@ class Evaluations:
         deadline = Deadline(context.deadline_ms)
         compiled = await deadline.catalog(self._platform.catalogs)
         who = asker(request, compiled, self._platform)
-        profile = who.visitor or context.profile
+        names = context.names(who.visitor)
         inquiry = Inquiry(
-            profile=profile,
-            key=self._key_of(profile),
+            names=names,
+            keys=tuple(map(self._key_of, names.profiles)),
             slots=compiled.slots.keys() if slots is None else slots,
             after=context.after,
             newest=not REFETCHING.isdisjoint(request.query_params),

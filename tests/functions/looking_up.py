@@ -19,7 +19,7 @@ from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
-from segue.domain.profile import ProfileRef, profile_key
+from segue.domain.profile import IdentifierKind, ProfileRef, profile_key
 from segue.ports import Message, Ports, Store
 from segue.settings import Settings
 from segue.wiring import Platform
@@ -66,12 +66,13 @@ class Site:
         name: str,
         *,
         updated: bool = True,
+        kind: IdentifierKind = "anonymous_id",
         traits: Mapping[str, Any] | None = None,
         **properties: Any,
     ) -> str:
         """An event of the visitor, now, evaluated and (unless told not to) on the public profile; its message id."""
         self._events += 1
-        profile = ProfileRef("anonymous_id", visitor)
+        profile = ProfileRef(kind, visitor)
         event = Event(
             message_id=f"event-{self._events}",
             name=name,

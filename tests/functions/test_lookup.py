@@ -584,7 +584,7 @@ NO_QUESTIONS: list[dict[str, Any]] = [
     {"profile": None},
     {"profile": "ann"},
     {"profile": {"email": "ann@example.com"}},
-    {"profile": {"anonymous_id": "ann", "user_id": "ann"}},
+    {"profile": {"anonymous_id": "ann", "user_id": [1]}},
     *({"profile": {"anonymous_id": id_}} for id_ in ("", " ", None, True, [1], {"a": 1}, "i" * 1_501)),
     {"slots": ...},
     {"slots": []},
