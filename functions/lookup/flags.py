@@ -1,6 +1,7 @@
 """Slots and segments as feature flags: every slot is an object flag, every segment `segment.<id>` a boolean one."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -18,6 +19,9 @@ from segue.domain.untrusted import kind_of
 
 SEGMENT = "segment."
 """What the key of a segment's flag begins with; no slot's id can."""
+
+REMEMBERED_FLAGS = 10_000
+"""Flags of segments, of which there are a few each: for a member, for others, for when nothing is known."""
 
 Refusal: TypeAlias = Literal["PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT"]
 
@@ -131,7 +135,12 @@ def _slot(id_: str, decision: Decision, public: bool, compiled: Compiled) -> Fla
 def _segment(id_: str, known: Known) -> Flag:
     member = known.answer is not None and id_ in known.answer.segments
     unknown: Reason | None = known.failure if known.answer is None else None
-    reason: Reason = unknown or ("targeting_match" if member else "default")
+    return _segment_flag(id_, unknown or ("targeting_match" if member else "default"))
+
+
+@lru_cache(maxsize=REMEMBERED_FLAGS)
+def _segment_flag(id_: str, reason: Reason) -> Flag:
+    member = reason == "targeting_match"
     return Flag(
         key=f"{SEGMENT}{id_}",
         value=member,

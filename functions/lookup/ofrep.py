@@ -6,10 +6,9 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from functions.lookup import asked
 from functions.lookup.admission import Asker, asker, key
@@ -25,6 +24,9 @@ from segue.domain.errors import NotFound
 from segue.domain.profile import profile_key
 
 Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
+
+PREFIX = "/ofrep/"
+FLAGS = f"{PREFIX}v1/evaluate/flags"
 
 REFETCHING = frozenset({"flagConfigEtag", "flagConfigLastModified"})
 """What the address of a provider names that was told of a change: the answer has to be newer than what told it."""
@@ -52,14 +54,10 @@ class Evaluations:
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
-        evaluating = Starlette(
-            routes=[
-                Route("/flags", self.all, methods=["POST"]),
-                Route("/flags/{key:path}", self.one, methods=["POST"]),
-            ],
-            exception_handlers={kind: _in_its_words(each) for kind, each in entrypoint.exception_handlers.items()},
-        )
-        return [Mount("/ofrep/v1/evaluate", evaluating)]
+        return [
+            Route(FLAGS, self.all, methods=["POST"]),
+            Route(f"{FLAGS}/{{key:path}}", self.one, methods=["POST"]),
+        ]
 
     async def one(self, request: Request) -> Response:
         """POST /ofrep/v1/evaluate/flags/{key}: one flag for the context's visitor. Raises `UnknownFlag`."""
@@ -78,11 +76,12 @@ class Evaluations:
         evaluated = await self._evaluated(request)
         token = key(request) if evaluated.who.visitor else ""
         found = flags(evaluated.compiled, evaluated.known, public=evaluated.who.visitor is not None)
-        answer = {"flags": list(found), "metadata": {"catalog": evaluated.compiled.version}}
-        etag = f'"{hashlib.sha256(msgspec.json.encode([answer, token])).hexdigest()[:32]}"'
+        encoded = msgspec.json.encode(list(found))
+        etag = f'"{hashlib.sha256(encoded + token.encode()).hexdigest()[:32]}"'
         if etag in _named(request.headers.get("if-none-match", "")):
             response = Response(status_code=304)
         else:
+            answer = {"flags": msgspec.Raw(encoded), "metadata": {"catalog": evaluated.compiled.version}}
             response = answered(answer | ({"eventStreams": [self._stream(evaluated.known, token)]} if token else {}))
         response.headers["etag"] = etag
         return response
@@ -116,11 +115,13 @@ def _named(if_none_match: str) -> frozenset[str]:
     return frozenset(etag.strip().removeprefix("W/") for etag in if_none_match.split(","))
 
 
-def _in_its_words(handler: Handler) -> Handler:
-    """An error as every function answers it, said as OFREP says it."""
+def in_its_words(handler: Handler) -> Handler:
+    """An error as every function answers it, said as OFREP says it to who asks by OFREP."""
 
     async def answer(request: Request, error: Exception) -> Response:
         response = await handler(request, error)
+        if not request.url.path.startswith(PREFIX):
+            return response
         key = {"key": request.path_params["key"]} if "key" in request.path_params else {}
         details = msgspec.json.decode(response.body)["message"]
         headers = {name: value for name, value in response.headers.items() if name != "content-length"}

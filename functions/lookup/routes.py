@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from functions.lookup.decisions import Decisions
 from functions.lookup.lookup import Lookup
-from functions.lookup.ofrep import Evaluations
+from functions.lookup.ofrep import Evaluations, in_its_words
 from functions.lookup.profile_api import ProfileApi
 from functions.lookup.profiles import Profiles
 from functions.lookup.segments import Segments
@@ -38,7 +38,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
             *Tokens(platform).routes,
         ],
         middleware=[Middleware(Answers, platform.catalogs, CACHING, FOR_BROWSERS), Middleware(entrypoint.BugsAnswered)],
-        exception_handlers=entrypoint.exception_handlers,
+        exception_handlers={kind: in_its_words(each) for kind, each in entrypoint.exception_handlers.items()},
     )
     app.router.redirect_slashes = False  # it would name the address by the request's own Host
     return app
