@@ -1,6 +1,7 @@
 """The magazine as a process of its own, on a socket that listens already."""
 
 import asyncio
+import logging
 import os
 import socket
 from pathlib import Path
@@ -32,8 +33,8 @@ def main(descriptor: int, segue: str, data: Path) -> None:
     )
     django_settings.configure(**settings(site))
     django.setup()
+    logging.getLogger("django").setLevel(logging.ERROR)
     call_command("migrate", verbosity=0)
-    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
     from django.core.asgi import get_asgi_application
 
     from emulator.cms import asked, first
@@ -42,7 +43,7 @@ def main(descriptor: int, segue: str, data: Path) -> None:
     password = first.begin()
     login = f"log in as {first.EDITOR} with {password}, which is said only once" if password else "log in as before"
     click.echo(f"The magazine is open at {site.url}/ and its editors' desk at {site.url}/admin/: {login}")
-    asyncio.run(serve(ASGIStaticFilesHandler(get_asgi_application()), listener))
+    asyncio.run(serve(get_asgi_application(), listener))
 
 
 if __name__ == "__main__":

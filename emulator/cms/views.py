@@ -20,10 +20,10 @@ def picture(request: Any, product: str) -> Any:
     return render(request, f"pictures/{found.drawing}.svg", {"product": found}, "image/svg+xml", using="jinja2")
 
 
-def hero(request: Any, page: int, hero: Any) -> Any:
+def hero(request: Any, page: str, hero: str) -> Any:
     """A personalised block of a published page, as its visitor gets it at this moment."""
     found = get_object_or_404(JournalPage.objects.live().public(), pk=page)
-    block = next((block for block in found.body if block.id == str(hero) and block.block_type == "hero"), None)
+    block = next((block for block in found.body if block.id == hero and block.block_type == "hero"), None)
     if block is None:
         raise Http404
     return HttpResponse(block.render({"request": request, "page": found}))

@@ -29,6 +29,7 @@ WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 USUAL = "New arrivals this week"
 DISCOUNT = "10 % off in the category you are looking at"
 ENDED_WITHIN_S = 30.0
+NOBODY_LISTENS = "http://127.0.0.1:1"
 VISITOR_ID = "segue_anonymous_id"
 
 expect.set_options(timeout=20_000)
@@ -97,12 +98,16 @@ async def test_a_stranger_sees_the_default_and_a_category_browser_the_discount_o
     await keep(page, "discount")
 
 
-async def test_an_open_page_changes_by_itself(page: Page, magazine: Magazine) -> None:
+async def test_an_open_page_changes_by_itself_and_forgets_who_withdraws(page: Page, magazine: Magazine) -> None:
     await agree(page, magazine.url)
     await browse_trousers(page)
     await headline_is(page, DISCOUNT)
     await expect(page.get_by_role("status")).to_have_text(f"New: {DISCOUNT}")
     await keep(page, "changed")
+    await page.get_by_role("button", name="Your privacy").click()
+    await page.get_by_role("button", name="No, thank you").click()
+    await headline_is(page, USUAL)
+    assert await page.context.cookies() == []
 
 
 async def test_before_the_visitor_agrees_nothing_is_stored_or_sent(page: Page, magazine: Magazine) -> None:
@@ -148,6 +153,24 @@ async def test_no_cache_keeps_what_was_made_for_one_visitor(magazine: Magazine) 
         assert set(token.json()) == {"token", "expires_at"}
 
 
+async def test_whatever_a_client_sends_is_answered_and_fails_nothing(magazine: Magazine) -> None:
+    nowhere = "4ac3c351-5b83-4b80-aeb8-40c67884c88a"
+    paths = [
+        *("/%00", "/%ff%fe/", "/a/b/c/d/", "/?x=%00", "/pictures/nothing.svg", "/static/../settings.py"),
+        *("/static/%2e%2e/%2e%2e/cms.sqlite3", "/static/", "/token?x=1", "/admin/pages/99999999999999999999/"),
+        *(f"/heroes/{page}/{nowhere}" for page in ("0", "2", "3", "999999999999999", "9" * 30, "-1", "a")),
+    ]
+    cookies = ["", "=", "segue_anonymous_id", f"{VISITOR_ID}=%00", f"{VISITOR_ID}=v;last_message={'m' * 100}"]
+    async with httpx.AsyncClient(base_url=magazine.url, trust_env=False) as http:
+        for path in paths:
+            assert (await http.get(path)).status_code < 500, path
+        for cookie in cookies:
+            assert USUAL in (await http.get("/", headers={"cookie": cookie})).text
+        for method in ("POST", "PUT", "DELETE", "TRACE"):
+            assert (await http.request(method, "/token")).status_code in (403, 404, 405)
+        assert (await http.get("/", headers={"host": "somewhere.example"})).status_code == 400
+
+
 async def live_address(http: httpx.AsyncClient) -> str:
     """Where the home page's hero is, by itself."""
     found = re.search(r'data-live="(/heroes/[^"]+)"', (await http.get("/")).text)
@@ -190,10 +213,8 @@ async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
     page: Page, browser: Browser, magazine: Magazine
 ) -> None:
     await page.set_viewport_size({"width": 1280, "height": 2400})
-    await log_in(page, magazine)
-    await page.goto(f"{magazine.url}/admin/pages/")
-    await page.get_by_role("link", name="The journal", exact=True).click()
-    await expect(page.get_by_role("checkbox", name="Category browser").first).to_be_checked()
+    await log_in(page, magazine.url, magazine.password)
+    await edit(page, magazine.url)
     await page.get_by_role("checkbox", name="Bargain hunter").first.check()
     await page.get_by_role("textbox", name="Headline").first.fill("Made for you")
     await page.get_by_role("combobox", name="Then, what Segue has for the visitor in the slot").select_option(
@@ -201,9 +222,13 @@ async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
     )
     await page.get_by_role("textbox", name="Headline").last.fill("Fresh from the studio")
     await keep(page, "editor")
-    await page.get_by_role("button", name="More actions").click()
-    await page.get_by_role("button", name="Publish").click()
-    await expect(page.get_by_text("published")).to_be_visible()
+    await page.get_by_role("button", name="Toggle preview").click()
+    previewed = page.frame_locator("#w-preview-iframe").get_by_role("heading", level=1)
+    await expect(previewed).to_have_text("Fresh from the studio")
+    await page.get_by_label("Preview mode").select_option("Category browser")
+    await expect(previewed).to_have_text("Made for you")
+    await keep(page, "preview")
+    await publish(page)
     async with visiting(browser) as newcomer:
         seen = await newcomer.new_page()
         await seen.goto(magazine.url)
@@ -215,10 +240,40 @@ async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
         await headline_is(seen, "Made for you")
 
 
-async def log_in(page: Page, magazine: Magazine) -> None:
-    await page.goto(f"{magazine.url}/admin/")
+async def test_an_editor_goes_on_while_segue_is_away(page: Page, magazine: Magazine, tmp_path: Path) -> None:
+    await log_in(page, magazine.url, magazine.password)
+    await edit(page, magazine.url)
+    shutil.copytree(magazine.data, tmp_path / "cms")
+    listener = listening(0)
+    url = beside.address(listener)
+    with beside.magazine(listener, NOBODY_LISTENS, tmp_path / "cms"):
+        await log_in(page, url, magazine.password)
+        await edit(page, url)
+        await page.get_by_role("textbox", name="Headline").last.fill("While Segue is away")
+        await publish(page)
+        await edit(page, url)
+        await expect(page.get_by_role("combobox", name="Then, what")).not_to_have_value("")
+        await page.goto(url)
+        await headline_is(page, "While Segue is away")
+
+
+async def edit(page: Page, url: str) -> None:
+    """Open the home page's form, which has its editor's choices."""
+    await page.goto(f"{url}/admin/pages/")
+    await page.get_by_role("link", name="The journal", exact=True).click()
+    await expect(page.get_by_role("checkbox", name="Category browser").first).to_be_checked()
+
+
+async def publish(page: Page) -> None:
+    await page.get_by_role("button", name="More actions").click()
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.get_by_text("published")).to_be_visible()
+
+
+async def log_in(page: Page, url: str, password: str) -> None:
+    await page.goto(f"{url}/admin/")
     await page.get_by_label("Username").fill("editor")
-    await page.get_by_label("Password").fill(magazine.password)
+    await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()
 
 

@@ -63,6 +63,15 @@
     follow();
   };
 
+  /** Nothing of who it was stays in the page. */
+  const forget = () => {
+    stream?.close?.();
+    stream = undefined;
+    document.cookie = "last_message=;path=/;max-age=0";
+    localStorage.removeItem(EXPOSED);
+    refreshAll();
+  };
+
   const properties = ({ dataset: { product, name, category, price } }) =>
     ({ product_id: product, name, category, price: Number(price), currency: "EUR" });
 
@@ -70,7 +79,8 @@
     localStorage.setItem(CHOICE, said);
     consent.hidden = true;
     window.segue.consent({ analytics: said === "yes", personalization: said === "yes" });
-    follow();
+    if (said === "yes") follow();
+    else forget();
   };
 
   consent.hidden = localStorage.getItem(CHOICE) !== null;
