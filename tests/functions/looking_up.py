@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from starlette.types import ASGIApp
 
 from emulator.catalog import load
 from functions.evaluate.evaluate import Evaluator
@@ -47,11 +48,15 @@ class Site:
 
     def instance(self, store: Store | None = None, recent_ms: int = 0) -> httpx.AsyncClient:
         """A client of a new instance of lookup, which reads from this store instead of the platform's."""
+        transport = httpx.ASGITransport(self.app(store, recent_ms))
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost", auth=(SECRET_KEY, ""))
+
+    def app(self, store: Store | None = None, recent_ms: int = 0) -> ASGIApp:
+        """A new instance of lookup."""
         ports = self._ports(store or self.embedded.store)
         settings = msgspec.structs.replace(self.settings, recent_ms=recent_ms)
         platform = Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, self.clock))
-        transport = httpx.ASGITransport(application(platform, lambda: "receipt"))
-        return httpx.AsyncClient(transport=transport, base_url="http://localhost", auth=(SECRET_KEY, ""))
+        return application(platform, lambda: "receipt")
 
     async def publish(self, **sections: Mapping[str, Any]) -> None:
         """Publish the demo's catalogue with these definitions added or replaced."""
