@@ -93,7 +93,7 @@ def _filling(slot: str, details: FlagEvaluationDetails[Any]) -> Filling | None:
     variant, experiment = details.variant or DEFAULT_VARIANT, details.flag_metadata
     is_special = variant != DEFAULT_VARIANT
     seen = [("Content Viewed", {"slot": slot, "variant": variant})] if is_special else []
-    if "experiment" in experiment:
+    if "exposure_id" in experiment:
         exposure = {"experiment_id": str(experiment["experiment"]), "variation_id": str(experiment["arm"])}
         seen.append(("Experiment Viewed", exposure))
     return Filling(variant, details.value if is_special else {}, seen)

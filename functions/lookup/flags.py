@@ -13,6 +13,7 @@ from segue.domain import untrusted
 from segue.domain.decision import Decision, Reason
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
+from segue.domain.experiment import Assignment
 from segue.domain.identity import identifier, is_number
 from segue.domain.profile import KINDS, ProfileRef
 from segue.domain.untrusted import kind_of
@@ -122,7 +123,7 @@ def _slot(id_: str, decision: Decision, public: bool, compiled: Compiled) -> Fla
     if decision.segment and (not public or compiled.catalog.is_public(decision.segment)):
         metadata["segment"] = decision.segment
     if decision.experiment:
-        metadata |= {"experiment": decision.experiment.experiment, "arm": decision.experiment.arm}
+        metadata |= _experiment(decision.experiment)
     return Flag(
         key=id_,
         value=decision.content,
@@ -130,6 +131,19 @@ def _slot(id_: str, decision: Decision, public: bool, compiled: Compiled) -> Fla
         variant=str(decision.variant),
         metadata=metadata,
     )
+
+
+def _experiment(assignment: Assignment) -> Mapping[str, str]:
+    """What an exposure is made of, in flat values: its `exposure_id` is the message id, and says that one is owed."""
+    owed = {}
+    if assignment.exposure:
+        said = assignment.exposure.properties
+        owed = {
+            "exposure_id": assignment.exposure.message_id,
+            "experiment_name": said["experiment_name"],
+            "arm_name": said["variation_name"],
+        }
+    return {"experiment": assignment.experiment, "arm": assignment.arm, **owed}
 
 
 def _segment(id_: str, known: Known) -> Flag:

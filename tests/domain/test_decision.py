@@ -1,5 +1,6 @@
 """What fills a slot, asked of the table `tests/cases/decisions.json`: by the engine's own memberships and values."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,17 @@ def decided(case: Mapping[str, Any], at: int) -> Decision:
     )
     own = values(program, state, asked_for(place, decision(place, visitor)), at)
     return decision(place, replace(visitor, values=own))
+
+
+def test_a_control_group_takes_as_much_from_each_arm_whatever_the_names_of_slot_and_experiment() -> None:
+    arms = ["control", "large"]
+    variants = [{"name": arm, "experiment": "it", "arm": arm, "content": {}} for arm in arms]
+    slot = {"name": "It", "control": {"percent": 50}, "variants": variants, "default": {}}
+    experiment = {"name": "It", "status": "running", "arms": [{"id": arm} for arm in arms]}
+    place = parse({"slots": {"it": slot}, "experiments": {"it": experiment}}).places()["it"]
+    visitors = [Visitor(at=0, known=False, segments=(), bucketing_id=f"v{number}") for number in range(400)]
+    shown = Counter(decision(place, visitor).variant for visitor in visitors)
+    assert [abs(shown[arm] - 100) < 30 for arm in arms] == [True, True]
 
 
 def test_nothing_is_announced_of_a_segment_without_a_name_nor_due_for_it() -> None:

@@ -103,3 +103,23 @@ async def test_a_decision_has_the_exposure_to_send_whatever_the_arm(site: Site) 
         assert found["content"] == {"size": "large" if arm == "large" else "small"}
         assert found["experiment"]["exposure"]["event"] == "Experiment Viewed"
         assert found["experiment"]["exposure"]["properties"]["variation_id"] == arm
+
+
+async def test_a_flag_has_what_an_exposure_is_made_of_while_one_is_owed(site: Site) -> None:
+    visitor = drawn("large")
+    asked = {"context": {"anonymous_id": visitor, "segue_deadline_ms": 5_000}}
+    exposure = (await decided(site, "banner", profile={"anonymous_id": visitor}))["experiment"]["exposure"]
+    flag = (await site.http.post("/ofrep/v1/evaluate/flags/banner", json=asked)).json()
+    assert flag["metadata"] == {
+        "segue_reason": "experiment",
+        "experiment": "banner",
+        "arm": "large",
+        "arm_name": "large",
+        "experiment_name": "Banner",
+        "exposure_id": exposure["messageId"],
+    }
+    won = {"banner": EXPERIMENTS["banner"] | {"status": "stopped", "winner": "large"}}
+    await site.publish(experiments=won, slots=SLOTS)
+    site.clock.advance(2 * MINUTE)
+    flag = (await site.http.post("/ofrep/v1/evaluate/flags/banner", json=asked)).json()
+    assert flag["metadata"] == {"segue_reason": "experiment", "experiment": "banner", "arm": "large"}

@@ -224,7 +224,7 @@ def _is_in_control(place: Place, visitor: Visitor) -> bool:
     control = place.slot.control
     if control is None:
         return False
-    return bucket(control.seed or place.id, visitor.bucketing_id) < control.percent * BUCKETS / 100
+    return bucket(control.seed or f"control:{place.id}", visitor.bucketing_id) < control.percent * BUCKETS / 100
 
 
 def _has_consented(place: Place, visitor: Visitor) -> bool:

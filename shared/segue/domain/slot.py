@@ -80,7 +80,7 @@ class Control(Part):
     percent: Annotated[float, Field(gt=0, le=100)]
     """The share of all visitors."""
     seed: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """Another one chooses others; the slot's id if left out."""
+    """Another one chooses others; `control:` and the slot's id if left out."""
 
 
 Origin: TypeAlias = Literal["computed", "score", "trait"]
