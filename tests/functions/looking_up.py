@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ SECRET_KEY = "demo-secret-key"  # noqa: S105  # the demo catalogue's, known to e
 UPDATE = Subscription(name="update", topic=MEMBERSHIPS)
 
 
+@cache
+def _demo() -> bytes:
+    """The demo's catalogue: reading its files takes longer than most tests."""
+    return load(ROOT / "infra" / "catalog")
+
+
 class Site:
     """A site's visitors, the CMS that asks about them, and the catalogue between them."""
 
@@ -60,7 +67,7 @@ class Site:
 
     async def publish(self, **sections: Mapping[str, Any]) -> None:
         """Publish the demo's catalogue with these definitions added or replaced."""
-        documents = msgspec.json.decode(load(ROOT / "infra" / "catalog"))
+        documents = msgspec.json.decode(_demo())
         for section, definitions in sections.items():
             documents[section] = documents.get(section, {}) | definitions
         await self.embedded.catalog.publish(msgspec.json.encode(documents, order="sorted"))

@@ -26,22 +26,19 @@ async def answer(http: httpx.AsyncClient, case: Case) -> httpx.Response:
     return await http.request(case.method, case.path, content=chunks(), headers=dict(case.headers), auth=auth)
 
 
+def is_readable(path: str, answer: httpx.Response) -> bool:
+    """Whether a refusal says in words what is wrong, and nothing that nobody should know."""
+    said = answer.json()["errorDetails" if path.startswith(FLAGS) else "message"]
+    return isinstance(said, str) and SECRET_KEY not in said
+
+
 @pytest.mark.parametrize("path", CASES)
 async def test_every_address_answers_as_the_table_says_and_goes_on(path: str, site: Site) -> None:
     wrong = []
     for case in CASES[path]:
         told = await answer(site.http, case)
-        if told.status_code != case.status or (await site.http.post(path, content=good(path))).status_code != 200:
+        is_told = told.is_success or case.method == "HEAD" or is_readable(path, told)
+        next_one = await site.http.post(path, content=good(path))
+        if (told.status_code, is_told, next_one.status_code) != (case.status, True, 200):
             wrong.append((case.name, case.status, told.status_code, told.text))
     assert wrong == []
-
-
-async def test_what_is_refused_is_refused_in_words_that_can_be_read(site: Site) -> None:
-    for path, cases in CASES.items():
-        for case in cases:
-            if case.status < 400 or case.method == "HEAD":
-                continue
-            told = (await answer(site.http, case)).json()
-            said = told["errorDetails"] if path.startswith(FLAGS) else told["message"]
-            assert isinstance(said, str), case.name
-            assert SECRET_KEY not in said
