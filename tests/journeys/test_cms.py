@@ -1,5 +1,6 @@
 """A real browser in the magazine: its home page fits its visitor, as its editor wishes, with or without Segue."""
 
+import asyncio
 import re
 import shutil
 import signal
@@ -136,6 +137,7 @@ async def test_no_cache_keeps_what_was_made_for_one_visitor(magazine: Magazine) 
     async with httpx.AsyncClient(base_url=magazine.url, trust_env=False) as http:
         story = (await http.get("/linen/")).headers
         assert story["cache-control"] == "max-age=60"
+        await asyncio.sleep(1.1)  # a page that is made now would say another second
         assert (await http.get("/linen/")).headers["expires"] == story["expires"]
         for address in ("/", await live_address(http)):
             theirs = await http.get(address, headers={"cookie": f"{VISITOR_ID}=browser-1"})
@@ -145,6 +147,11 @@ async def test_no_cache_keeps_what_was_made_for_one_visitor(magazine: Magazine) 
                 assert DISCOUNT not in somebody.text
                 assert somebody.headers["cache-control"] == theirs.headers["cache-control"] == "private, no-store"
                 assert "Cookie" in somebody.headers["vary"]
+        pages = await asyncio.gather(
+            *(http.get("/", headers={"cookie": f"{VISITOR_ID}={['browser-1', f'v{n}'][n % 2]}"}) for n in range(40))
+        )
+        assert any(DISCOUNT in each.text for each in pages[0::2])
+        assert all(DISCOUNT not in each.text for each in pages[1::2])
         for cookie in ("browser-1 ", "../browser-1", "user_id:42", "%0d%0a", "x" * 101):
             assert USUAL in (await http.get("/", headers={"cookie": f"{VISITOR_ID}={cookie!r}"})).text
         assert (await http.get("/token")).status_code == 404
@@ -233,8 +240,10 @@ async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
         seen = await newcomer.new_page()
         await seen.goto(magazine.url)
         await headline_is(seen, "Fresh from the studio")
-        await agree(seen, magazine.url)
-        await headline_is(seen, "Welcome! Find your first favourite")
+        async with seen.expect_request(lambda sent: '"Content Viewed"' in (sent.post_data or "")) as told:
+            await agree(seen, magazine.url)
+            await headline_is(seen, "Welcome! Find your first favourite")
+        assert '{"slot":"homepage-hero","variant":"welcome"}' in ((await told.value).post_data or "")
         await browse_trousers(seen)
         await seen.reload()
         await headline_is(seen, "Made for you")
