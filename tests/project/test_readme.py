@@ -5,6 +5,7 @@ import re
 
 from ruamel.yaml import YAML
 
+from segue.domain.catalog import problems
 from tests.project.files import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,3 +41,12 @@ def test_the_example_segment_is_the_one_in_the_catalogue() -> None:
     catalogue = yaml.load(ROOT / "infra" / "catalog" / "segments.yaml")["segments"]
     for name, segment in example.items():
         assert segment.items() <= catalogue[name].items()
+
+
+def test_the_example_experiment_is_one() -> None:
+    examples = [
+        YAML(typ="safe").load(each) for each in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    ]
+    [example] = [each for each in examples if "experiments" in each]
+    example["segments"] = YAML(typ="safe").load(ROOT / "infra" / "catalog" / "segments.yaml")["segments"]
+    assert problems(example) == []
