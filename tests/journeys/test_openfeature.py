@@ -26,6 +26,27 @@ __all__ = ["site"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.sdk]
 
+MORE: Mapping[str, Any] = {
+    "experiments": {"size": {"name": "Size", "status": "running", "arms": [{"id": "small"}, {"id": "large"}]}},
+    "slots": {
+        "banner": {
+            "name": "Banner",
+            "variants": [
+                {"name": f"{arm}-one", "experiment": "size", "arm": arm, "content": {"scale": 1.5, "columns": 3}}
+                for arm in ("small", "large")
+            ],
+            "default": {},
+        },
+        "advertisement": {
+            "name": "Advertisement",
+            "purposes": ["advertising"],
+            "variants": [{"name": "new", "segment": "new-visitor", "content": {"text": "For you"}}],
+            "default": {"text": "For everybody"},
+        },
+    },
+}
+"""A slot that an experiment fills, and one that wants consent."""
+
 NOBODY_LISTENS = "http://127.0.0.1:1"
 WITHIN_S = 20.0
 POLL_S = 0.05
@@ -62,6 +83,7 @@ def catalog(folder: Path, site: str) -> str:
     found = shutil.copytree(ROOT / "infra" / "catalog", folder / "catalog")
     sources = found / "sources.yaml"
     sources.write_text(sources.read_text().replace("http://localhost:8080", site))
+    (found / "more.yaml").write_bytes(msgspec.json.encode(MORE))
     return str(found)
 
 
@@ -101,6 +123,8 @@ OTHERWISE = {"block": "of the code"}
 ADDED: Event = ("Product Added", {})
 WATCHED: Event = ("Video Content Playing", {"progress": 0.8})
 
+BANNER, ADVERTISEMENT = (Question("Object", slot, OTHERWISE, {}) for slot in ("banner", "advertisement"))
+
 servers = pytest.mark.parametrize("ask", [by_python, by_node], ids=["python", "node"])
 
 
@@ -124,6 +148,23 @@ async def test_a_server_reads_slots_and_segments(segue: str, ask: Ask) -> None:
     assert told(member) == (True, "member", "TARGETING_MATCH", None)
     assert told(other) == (False, "none", "STATIC", None)
     assert told(unknown) == (NEW_ARRIVALS, "default", "STATIC", None)
+
+
+@servers
+async def test_a_server_is_told_of_experiments_and_of_what_is_withheld(segue: str, ask: Ask) -> None:
+    visitor = f"third visitor of {ask.__name__}"
+    await does(segue, visitor, ADDED)
+    about = {"anonymous_id": visitor}
+    banner, withheld = await ask(segue, [each._replace(context=about) for each in (BANNER, ADVERTISEMENT)])
+    assert_split_and_disabled(banner, withheld)
+
+
+def assert_split_and_disabled(banner: Details, withheld: Details) -> None:
+    assert (banner["value"], banner["reason"]) == ({"scale": 1.5, "columns": 3}, "SPLIT")
+    assert banner["variant"] == f"{banner['flagMetadata']['arm']}-one"
+    assert banner["flagMetadata"]["experiment"] == "size"
+    assert told(withheld) == ({"text": "For everybody"}, "default", "DISABLED", None)
+    assert withheld["flagMetadata"]["segue_reason"] == "no_consent"
 
 
 @servers
@@ -275,6 +316,13 @@ async def test_a_page_of_another_origin_reads_slots_and_segments_with_a_token(se
     assert told(member) == (True, "member", "TARGETING_MATCH", None)
     assert told(other) == (False, "none", "STATIC", None)
     assert shop.statuses() == [200]
+
+
+@pytest.mark.browser
+async def test_a_page_is_told_of_experiments_and_of_what_is_withheld(segue: str, shop: Shop) -> None:
+    await does(segue, "web-9", ADDED)
+    await shop.opened(await token_of(segue, visitor("web-9")))
+    assert_split_and_disabled(*await shop.told(BANNER, ADVERTISEMENT))
 
 
 @pytest.mark.browser
