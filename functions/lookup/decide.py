@@ -71,11 +71,14 @@ async def known_by(deadline: float, inquiry: Inquiry, compiled: Compiled, lookup
 
     For content that is bound to the visitor's own values, and only for that, their state is read besides.
     """
-    known = Known(inquiry=inquiry)
+    known = _at_hand(inquiry, compiled, lookup)
+    if known.answer and not _asked_for(compiled, known):
+        return known
     try:
         async with asyncio.timeout_at(deadline):
-            async for key, newer in _answers(inquiry, compiled, lookup):
-                known = replace(known, answer=newer, key=key)
+            if known.answer is None:
+                async for key, newer in _answers(inquiry, compiled, lookup):
+                    known = replace(known, answer=newer, key=key)
             sources = _asked_for(compiled, known)
             if sources:
                 known = replace(known, values=await lookup.values(known.key, compiled, sources))
@@ -84,6 +87,13 @@ async def known_by(deadline: float, inquiry: Inquiry, compiled: Compiled, lookup
     except Unavailable:
         return replace(known, failure="store_unavailable")
     return known
+
+
+def _at_hand(inquiry: Inquiry, compiled: Compiled, lookup: Lookup) -> Known:
+    """What is known without waiting for anything, where that will do."""
+    key = inquiry.keys[0]
+    at_once = inquiry.after is None and not inquiry.newest
+    return Known(inquiry=inquiry, answer=lookup.at_hand(key, compiled) if at_once else None, key=key)
 
 
 def decided(slots: Iterable[str], compiled: Compiled, known: Known) -> Mapping[str, Decision]:
@@ -97,9 +107,9 @@ async def _answers(inquiry: Inquiry, compiled: Compiled, lookup: Lookup) -> Asyn
         async for found in lookup.answers_up_to(inquiry.keys, compiled, inquiry.after):
             yield found
         return
+    read = lookup.newest if inquiry.newest else lookup.answer
     for key in inquiry.keys:
-        newest = inquiry.newest
-        answer = await (lookup.newest(key, compiled) if newest else lookup.answer(key, compiled, recent=True))
+        answer = await read(key, compiled)
         yield key, answer
         if answer.known:
             return

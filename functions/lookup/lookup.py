@@ -78,16 +78,24 @@ class Lookup:
         self._clock = ports.clock
         self._catalogs = catalogs
 
-    async def answer(self, key: str, compiled: Compiled, at: int | None = None, *, recent: bool = False) -> Answer:
+    def at_hand(self, key: str, compiled: Compiled) -> Answer | None:
+        """The segments now, by a snapshot that this instance began to read less than `recent_ms` ago, if it has one
+        that is exact and of this catalogue: nothing is waited for."""
+        now = self._clock.now()
+        profile = self._recent.get(key, now)
+        if profile and profile.into:
+            profile = self._recent.get(profile.into, now)
+        return _answer_of(profile, compiled, max(now, profile.at)) if profile else None
+
+    async def answer(self, key: str, compiled: Compiled, at: int | None = None) -> Answer:
         """The segments at `at`, by default now.
 
         The public snapshot answers while it is exact and of this catalogue, else the state does: no answer waits for a
         tick, nor for the snapshot of a visitor's first event. Of an instant before the last evaluation the archive
-        tells what was told then, by the definitions of that day. `recent`: a snapshot will do that this instance began
-        to read less than `recent_ms` ago.
+        tells what was told then, by the definitions of that day.
         """
         try:
-            return await self._answer_of_documents(key, compiled, at, recent)
+            return await self._answer_of_documents(key, compiled, at)
         except Past as past:
             return await self._answer_of_archive(key, past.at)
 
@@ -95,13 +103,10 @@ class Lookup:
         """The segments now, by the state: whatever was announced of the visitor is in it, as it is written first."""
         return await self._answer_of_state(key, compiled, None)
 
-    async def _answer_of_documents(self, key: str, compiled: Compiled, at: int | None, recent: bool) -> Answer:
-        profile = await self._profile(key, recent)
-        if profile and profile.catalog >= compiled.version:
-            instant = self._instant(at, profile.at)
-            if profile.known_until is None or instant < profile.known_until:
-                return _answer(instant, profile.memberships, profile.approximate, profile, profile.seq)
-        return await self._answer_of_state(key, compiled, at)
+    async def _answer_of_documents(self, key: str, compiled: Compiled, at: int | None) -> Answer:
+        profile = await self._profile(key)
+        found = _answer_of(profile, compiled, self._instant(at, profile.at)) if profile else None
+        return found or await self._answer_of_state(key, compiled, at)
 
     async def _answer_of_archive(self, key: str, at: int) -> Answer:
         told = await self._archive.snapshot(key, at)
@@ -200,27 +205,20 @@ class Lookup:
             raise Past(at, evaluated)
         return at
 
-    async def _profile(self, key: str, recent: bool) -> PublicProfile | None:
-        """The public profile, that of the user if an anonymous visitor turned out to be one."""
+    async def _profile(self, key: str) -> PublicProfile | None:
+        """The public profile, that of the user if an anonymous visitor turned out to be one. That there is none is not
+        remembered: a visitor's first event is seen at once."""
         for _ in range(1 + links.MOST_REDIRECTS):
-            profile = await self._public(key, recent)
-            if profile is None or profile.into is None:
-                return None if profile and profile.is_erased else profile
+            began = self._clock.now()
+            found = await self._reader.get(document.profile_path(key))
+            if found is None:
+                return None
+            profile = readable(document.decode_profile, found.data)
+            self._recent.put(key, profile, began)
+            if profile.into is None:
+                return None if profile.is_erased else profile
             key = profile.into
         raise Unavailable("the visitor's documents refer to each other")
-
-    async def _public(self, key: str, recent: bool) -> PublicProfile | None:
-        """The public document. That there is none is never remembered: a visitor's first event is seen at once."""
-        now = self._clock.now()
-        held = self._recent.get(key, now) if recent else None
-        if held is not None:
-            return held
-        found = await self._reader.get(document.profile_path(key))
-        if found is None:
-            return None
-        profile = readable(document.decode_profile, found.data)
-        self._recent.put(key, profile, now)
-        return profile
 
     async def _state(self, key: str) -> StateDocument | None:
         """The state, that of the user if an anonymous visitor turned out to be one."""
@@ -243,6 +241,14 @@ def readable(decode: Callable[[Stored], Read], data: Stored) -> Read:
 
 def _bucketed_by(known: PublicProfile | StateDocument | MembershipChanged) -> str:
     return known.bucketing_id or known.profile.value
+
+
+def _answer_of(profile: PublicProfile, compiled: Compiled, instant: int) -> Answer | None:
+    """What a snapshot answers; None where the state has to."""
+    is_exact = profile.known_until is None or instant < profile.known_until
+    if profile.into is not None or profile.is_erased or profile.catalog < compiled.version or not is_exact:
+        return None
+    return _answer(instant, profile.memberships, profile.approximate, profile, profile.seq)
 
 
 def _answer(

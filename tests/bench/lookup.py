@@ -31,7 +31,11 @@ NOTES = {
     "cold": "the first request of a new process, until it is answered",
 }
 
-ASKED = {"decide": ("/v1/decide", {"profile": {"anonymous_id": KNOWN}, "slots": ["homepage-hero"]})}
+ASKED: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "lookup": ("/v1/decide", {"profile": {"anonymous_id": KNOWN}, "slots": ["homepage-hero"]}),
+    "ofrep-bulk": ("/ofrep/v1/evaluate/flags", {"context": {"targetingKey": KNOWN}}),
+}
+"""One slot; and every slot and segment of the demo's catalogue as a flag."""
 
 
 def _rate(served: Served, request: bytes) -> float:
@@ -127,6 +131,6 @@ def google(name: str, path: str, question: Mapping[str, object]) -> Sequence[Mea
 
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
-    "lookup": lambda: embedded("lookup", *ASKED["decide"]),
-    "lookup-google": lambda: google("lookup-google", *ASKED["decide"]),
+    **{name: partial(embedded, name, *asked) for name, asked in ASKED.items()},
+    **{f"{name}-google": partial(google, f"{name}-google", *asked) for name, asked in ASKED.items()},
 }
