@@ -32,6 +32,7 @@ SECTIONS = {
     "computed": "computed trait",
     "models": "model",
     "slots": "slot",
+    "experiments": "experiment",
     "destinations": "destination",
     "lists": "list",
 }

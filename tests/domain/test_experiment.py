@@ -11,9 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segue.domain import rules
 from segue.domain.bucket import bucket
-from segue.domain.catalog import problems
-from segue.domain.experiment import Experiment, Holdout, assigned, is_held_out
+from segue.domain.catalog import parse, problems
+from segue.domain.errors import Invalid
+from segue.domain.event import Event
+from segue.domain.experiment import Experiment, Holdout, assigned, audience_of, is_held_out
+
+ARMS = [{"id": "a"}, {"id": "b"}]
 
 VISITORS = [f"visitor-{number}" for number in range(1_000)]
 
@@ -165,6 +170,29 @@ def test_only_the_audience_takes_part() -> None:
     assert assigned("hero", tried, "a", segments={"stranger"}) is None
 
 
+def test_an_audience_is_a_condition_too_and_both_have_to_hold() -> None:
+    when = {"did": "Product Added", "within": "10m"}
+    catalog = parse({
+        "segments": {"buyer": {"name": "Buyer", "when": {"did": "Order Completed"}}},
+        "experiments": {"hero": {"name": "Hero", "status": "running", "arms": ARMS, "segment": "buyer", "when": when}},
+    })  # fmt: skip
+    state = rules.fold(
+        catalog.program(), rules.empty(), [Event(message_id="a", name="Product Added", occurred_at=5, received_at=5)]
+    )
+    inside = {name for name, spans in state.memberships.items() if spans}
+    tried = catalog.experiments["hero"]
+    assert inside == {audience_of("hero")}
+    assert assigned("hero", tried, "a", segments=inside) is None
+    assert assigned("hero", tried, "a", segments={"buyer"}) is None
+    assert assigned("hero", tried, "a", segments=inside | {"buyer"})
+
+
+def test_what_is_wrong_with_a_condition_is_named_where_it_stands() -> None:
+    documents = {"experiments": {"hero": {"name": "Hero", "arms": ARMS, "when": {"segment": "byer"}}}}
+    with pytest.raises(Invalid, match=r"^experiments.hero.when"):
+        parse(documents).program()
+
+
 def test_nobody_takes_part_in_a_draft_or_once_it_is_stopped() -> None:
     for status in ("draft", "stopped"):
         assert all(arm_of("hero", experiment(status=status), visitor) is None for visitor in VISITORS[:100])
@@ -207,9 +235,6 @@ def test_an_exposure_has_one_message_id_for_a_visitor_an_experiment_and_a_draw()
     assert len({message_id(id_, visitor, **fields) for id_, visitor, fields in different}) == 4
 
 
-ARMS = [{"id": "a"}, {"id": "b"}]
-
-
 @pytest.mark.parametrize(
     ("fields", "path", "message"),
     [
@@ -219,6 +244,7 @@ ARMS = [{"id": "a"}, {"id": "b"}]
         ({"arms": [{"id": "a"}]}, "arms", "expected at least two arms, found 1"),
         ({"arms": [{"id": "a", "weight": 0}, {"id": "b", "weight": 1}]}, "arms[0].weight", "greater than 0, found 0"),
         ({"segment": "byer"}, "segment", "a segment of this catalogue, found 'byer'"),
+        ({"when": {"dud": "A"}}, "when", "found"),
         ({"coverage": 1.1}, "coverage", "less than or equal to 1, found 1.1"),
         ({"namespace": {"id": "n", "range": [0.5, 1.5]}}, "namespace.range[1]", "less than or equal to 1, found 1.5"),
         ({"namespace": {"id": "n", "range": [0.5, 0.5]}}, "namespace.range", "before the end, found 0.5 and 0.5"),

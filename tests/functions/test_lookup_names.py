@@ -123,3 +123,14 @@ async def test_a_flag_has_what_an_exposure_is_made_of_while_one_is_owed(site: Si
     site.clock.advance(2 * MINUTE)
     flag = (await site.http.post("/ofrep/v1/evaluate/flags/banner", json=asked)).json()
     assert flag["metadata"] == {"segue_reason": "experiment", "experiment": "banner", "arm": "large"}
+
+
+async def test_whoever_fulfils_the_condition_of_an_experiment_takes_part_in_it(site: Site) -> None:
+    keen = {"banner": EXPERIMENTS["banner"] | {"when": {"did": "Product Added", "within": "10m"}}}
+    await site.publish(experiments=keen, slots=SLOTS)
+    visitor = {"anonymous_id": drawn("large")}
+    assert "experiment" not in await decided(site, "banner", profile=visitor)
+    await site.happens(visitor["anonymous_id"], "Product Added")
+    assert (await decided(site, "banner", profile=visitor))["experiment"]["arm"] == "large"
+    site.clock.advance(10 * MINUTE)
+    assert "experiment" not in await decided(site, "banner", profile=visitor)

@@ -199,18 +199,20 @@ class Catalog(Part):
     """What holds for the whole catalogue."""
 
     def program(self) -> rules.Program:
-        """The compiled segments, those without a name included that slots need, and what content is bound to.
+        """The compiled segments, those without a name included that slots and experiments need, and what content is
+        bound to.
 
         Raises `Invalid` with the path of the part that is wrong.
         """
         try:
             return self._compiled()
         except Invalid as error:
-            raise Invalid(error.message, slots.as_written(error.path, self.slots)) from error
+            path = slots.as_written(experiment.as_written(error.path, self.experiments), self.slots)
+            raise Invalid(error.message, path) from error
 
     def _compiled(self) -> rules.Program:
         return rules.compile(
-            {**self.segments, **slots.conditions(self.slots)},
+            {**self.segments, **slots.conditions(self.slots), **experiment.conditions(self.experiments)},
             told={path.split(".")[0] for origin, path in slots.bound(self.slots) if origin == "trait"},
             scores=self.scores,
             computed=self.computed,

@@ -5,15 +5,19 @@ Arms, coverage and namespaces are GrowthBook's, with hash version 2: its SDKs pu
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID, uuid5
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from segue.domain.bucket import BUCKETS, bucket
+from segue.domain.event import Json
+from segue.domain.membership import unnamed
 from segue.domain.part import Id, Part, Problem, Text, written
 from segue.domain.profile import ProfileRef
+from segue.domain.rules import definition
+from segue.domain.rules.model import NAME
 
 EXPERIMENT_VIEWED = "Experiment Viewed"
 """The event that says that a visitor saw their arm; its properties are those of Segment's A/B testing spec."""
@@ -63,7 +67,9 @@ class Experiment(Part):
     seed: Text | None = None
     """What visitors are drawn by: another one draws everybody anew. The experiment's id if left out."""
     segment: Id | None = None
-    """Whose members it is for; for everybody if left out."""
+    """Its audience are the members of this segment; everybody if left out."""
+    when: Annotated[dict[str, Any], WithJsonSchema({NAME: "Condition"})] | None = None
+    """Its audience are those of them of whom this condition holds."""
     namespace: Namespace | None = None
     """The part of a name space that its visitors are drawn from; from all of them if left out."""
     winner: Id | None = None
@@ -112,6 +118,29 @@ def bucketing_id(profile: ProfileRef, anonymous_id: str | None = None, settled: 
     return anonymous_id or settled or profile.value
 
 
+def audience_of(id_: str) -> str:
+    """The unnamed segment of those for whom an experiment's condition holds."""
+    return unnamed(id_, "audience")
+
+
+def conditions(experiments: Mapping[str, Experiment]) -> Mapping[str, Json]:
+    """The unnamed segments, as definitions."""
+    return {
+        audience_of(id_): {"name": audience_of(id_), "when": each.when}
+        for id_, each in experiments.items()
+        if each.when is not None
+    }
+
+
+def as_written(path: str, experiments: Mapping[str, Experiment]) -> str:
+    """The path of a part of an unnamed segment's definition as it stands in the experiment; any other as it is."""
+    for id_ in experiments:
+        compiled = f"segments.{audience_of(id_)}."
+        if path.startswith(compiled):
+            return f"experiments.{id_}.{path.removeprefix(compiled)}"
+    return path
+
+
 def assigned(
     id_: str,
     experiment: Experiment,
@@ -119,12 +148,14 @@ def assigned(
     segments: Container[str] = (),
     holdouts: Mapping[str, Holdout] | None = None,
 ) -> Assignment | None:
-    """The arm that the visitor with this bucketing id gets, who is in these segments; None: they do not take part.
+    """The arm that the visitor with this bucketing id gets, who is in these segments, unnamed ones included; None: they
+    do not take part.
 
     Whoever decides by it owes the exposure also to a visitor whose arm is not the one asked for: who would have been
     shown another arm's content is compared with those who were.
     """
-    if experiment.segment is not None and experiment.segment not in segments:
+    audience = (experiment.segment, None if experiment.when is None else audience_of(id_))
+    if any(segment is not None and segment not in segments for segment in audience):
         return None
     if any(is_held_out(name, holdout, bucketing_id) for name, holdout in (holdouts or {}).items()):
         return None
@@ -149,6 +180,9 @@ def problems(id_: str, experiment: Experiment) -> Iterator[Problem]:
     """What is wrong with an experiment of the catalogue beyond the form of each of its fields."""
     for path, message in [*_problems_of_arms(experiment.arms), *_problems_of_fields(experiment)]:
         yield Problem(written(("experiments", id_, *path)), message)
+    if experiment.when is not None:
+        for error in definition.problems({"name": experiment.name, "when": experiment.when}):
+            yield Problem(written(("experiments", id_, error.path)), error.message)
 
 
 _Found: TypeAlias = Iterator[tuple[tuple[str | int, ...], str]]
