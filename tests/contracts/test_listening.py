@@ -6,9 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from emulator.google_emulators import GoogleEmulators
+from segue.adapters.google import admin
+from segue.adapters.google.connection import close, subscriber_client
+from segue.adapters.google.platform import GooglePlatform
 from segue.domain.errors import Unavailable
 from segue.ports import Bus, Message
-from tests.contracts.conftest import TOPIC, Platform
+from tests.contracts.conftest import TOPIC, TOPOLOGY, Platform
 from tests.contracts.receiver import Receiver
 from tests.contracts.test_bus import message
 
@@ -106,3 +110,21 @@ async def test_listening_to_a_topic_that_is_not_there_is_worth_another_try(platf
     with pytest.raises(Unavailable):
         async with listening(platform.bus, "listener-1", "no-such-topic"):
             pass
+
+
+@pytest.mark.google
+async def test_who_listens_hears_of_it_when_their_subscription_is_taken_away(
+    emulators: GoogleEmulators, project: str
+) -> None:
+    google = GooglePlatform.open(project, "catalog", environment=emulators.environment)
+    endpoints = admin.Endpoints(functions={"receiver": "http://127.0.0.1:1/"}, archives={})
+    await admin.create(project, TOPOLOGY, endpoints, environment=emulators.environment)
+    begun = asyncio.Event()
+    listener = asyncio.create_task(google.bus.listen(TOPIC, "listener-1", begun.set, Ear().hear))
+    await begun.wait()
+    subscriber = subscriber_client(emulators.environment["PUBSUB_EMULATOR_HOST"])
+    await subscriber.delete_subscription(subscription=f"projects/{project}/subscriptions/listener-1")
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(listener, HEARD_WITHIN_S)
+    await close(subscriber)
+    await google.close()
