@@ -35,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     `known`: some event of the visitor has been evaluated. `unnamed` are the unnamed segments that hold the visitor,
     which only decisions are told of. `approximate`: segments whose evidence passed a cap. `includes`: the message that
     was asked for is in the answer; true if none was. `bucketing_id`: what a known visitor is bucketed by in
-    experiments. `told`: whose snapshot a known visitor is answered from, and its number.
+    experiments. `profile`: who a known visitor is, or turned out to be.
     """
 
     known: bool
@@ -45,7 +45,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     approximate: frozenset[str] = frozenset()
     includes: bool = True
     bucketing_id: str | None = None
-    told: tuple[ProfileRef, int] | None = None
+    profile: ProfileRef | None = None
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ class Lookup:
             return Answer(known=False, as_of=at, segments={})
         exact = told.known_until is None or at < told.known_until
         approximate = told.approximate if exact else told.memberships
-        return _answer(at, told.memberships, approximate, told, told.seq)
+        return _answer(at, told.memberships, approximate, told)
 
     async def explanation(self, key: str, compiled: Compiled, segment: str, at: int | None = None) -> rules.Explanation:
         """Why the visitor is in a segment at `at`, by default now, or not: from the state alone, in one read.
@@ -180,7 +180,7 @@ class Lookup:
         instant = self._instant(at, state.instant)
         timeline = rules.timeline(person.compiled.program, state, instant)
         includes = message_id is None or rules.holds(state, message_id)
-        return _answer(instant, timeline.memberships, timeline.approximate, person.document, state.seq, includes)
+        return _answer(instant, timeline.memberships, timeline.approximate, person.document, includes)
 
     async def person(self, key: str, compiled: Compiled) -> Person | None:
         """All that evaluate knows of the visitor, or of the user that they turned out to be; None: nothing."""
@@ -248,7 +248,7 @@ def _answer_of(profile: PublicProfile, compiled: Compiled, instant: int) -> Answ
     is_exact = profile.known_until is None or instant < profile.known_until
     if profile.into is not None or profile.is_erased or profile.catalog < compiled.version or not is_exact:
         return None
-    return _answer(instant, profile.memberships, profile.approximate, profile, profile.seq)
+    return _answer(instant, profile.memberships, profile.approximate, profile)
 
 
 def _answer(
@@ -256,7 +256,6 @@ def _answer(
     memberships: Mapping[str, tuple[Interval, ...]],
     approximate: Iterable[str],
     known: PublicProfile | StateDocument | MembershipChanged,
-    seq: int,
     includes: bool = True,
 ) -> Answer:
     spans = {segment: covers(intervals, instant) for segment, intervals in memberships.items()}
@@ -268,5 +267,5 @@ def _answer(
         approximate=frozenset(approximate),
         includes=includes,
         bucketing_id=_bucketed_by(known),
-        told=(known.profile, seq),
+        profile=known.profile,
     )

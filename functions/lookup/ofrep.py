@@ -88,8 +88,11 @@ class Evaluations:
 
     def _stream(self, known: Known, token: str) -> Mapping[str, Any]:
         """Where changes are heard of, from this answer on: what has come since is told at once."""
-        profile, seq = (known.answer and known.answer.told) or (known.inquiry.names.profiles[0], 0)
-        told = hint.position(self._platform.settings.profile_secret, self._key_of(profile), seq)
+        told = hint.UNKNOWN
+        if known.answer:
+            key = self._key_of(known.answer.profile or known.inquiry.names.profiles[0])
+            segments = known.answer.segments.keys() | known.answer.unnamed
+            told = hint.position(self._platform.settings.profile_secret, key, segments)
         return {"type": "sse", "endpoint": {"requestUri": f"/v1/stream?token={token}&lastEventID={told}"}}
 
     async def _evaluated(self, request: Request, slots: Collection[str] | None = None) -> Evaluated:

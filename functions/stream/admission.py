@@ -37,18 +37,18 @@ class Admission:
         visit = visitor_token.visit(self._secret, token, self._clock.now())
         if visit is None:
             raise Unauthorized("expected a visitor's token that is still good, or a secret key and ?profile=")
-        return Visitor(key=profile_key(self._secret, visit.profile), until=visit.expires_at, check=_nothing)
+        return Visitor(key=profile_key(self._secret, visit.profile), until=visit.expires_at, admitted=_always)
 
     async def _of_key(self, connection: HTTPConnection, named: str) -> Visitor:
         credentials = _authorization(connection)
         key = basic_user(credentials) or bearer_token(credentials)
 
-        async def check() -> None:
-            if (await self._catalogs.current()).catalog.source_of_secret_key(key) is None:
-                raise Unauthorized("expected a visitor's token that is still good, or a secret key and ?profile=")
+        async def admitted() -> bool:
+            return (await self._catalogs.current()).catalog.source_of_secret_key(key) is not None
 
-        await check()
-        return Visitor(key=profile_key(self._secret, _profile(named)), check=check)
+        if not await admitted():
+            raise Unauthorized("expected a visitor's token that is still good, or a secret key and ?profile=")
+        return Visitor(key=profile_key(self._secret, _profile(named)), admitted=admitted)
 
     async def _refuse_strange_page(self, connection: HTTPConnection) -> None:
         """A page of any site may open a socket: browsers ask nobody before they do, as they do for all else."""
@@ -70,5 +70,6 @@ def _profile(named: str) -> ProfileRef:
     return ProfileRef(KINDS[kind], found)
 
 
-async def _nothing() -> None:
+async def _always() -> bool:
     """A token says itself when it ends."""
+    return True

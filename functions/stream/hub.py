@@ -37,7 +37,7 @@ RETRY_AFTER_S = 10
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """Of MembershipChanged what decides whether a page has to hear of it."""
+    """Of MembershipChanged what a stream has to know: the rest lookups tell."""
 
     key: Key
     seq: int
@@ -51,17 +51,21 @@ class Announced(msgspec.Struct, frozen=True):
 
 
 class Ear:
-    """What one stream has yet to hear of: the newest snapshot of each profile that it follows, however many came."""
+    """What one stream has heard of the profiles it follows: by key the newest snapshot's number, and the newest one's
+    that was news. However much is heard, that is all that is kept."""
 
     def __init__(self) -> None:
         self.follows: set[str] = set()
+        self.heard: dict[str, int] = {}
+        self.news: dict[str, int] = {}
         self.ended = False
-        self._news: dict[str, int] = {}
         self._rung = asyncio.Event()
 
     def hear(self, announced: Announced) -> None:
-        """Ring for a snapshot, unless there is a newer one already."""
-        self._news[announced.key] = max(announced.seq, self._news.get(announced.key, 0))
+        """Ring for a snapshot."""
+        self.heard[announced.key] = max(announced.seq, self.heard.get(announced.key, 0))
+        if announced.is_news:
+            self.news[announced.key] = max(announced.seq, self.news.get(announced.key, 0))
         self._rung.set()
 
     def end(self) -> None:
@@ -70,19 +74,14 @@ class Ear:
         self._rung.set()
 
     async def rings(self, within_s: float) -> bool:
-        """Whether it rings in that time."""
+        """Whether it rings in that time; what is heard from then on rings again."""
         try:
             async with asyncio.timeout(within_s):
                 await self._rung.wait()
         except TimeoutError:
             return False
-        return True
-
-    def taken(self) -> dict[str, int]:
-        """The newest snapshot of each profile that was heard of, by its key; from now on there is nothing new."""
-        news, self._news = self._news, {}
         self._rung.clear()
-        return news
+        return True
 
 
 class Hub:
@@ -91,7 +90,8 @@ class Hub:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._ears: dict[str, set[Ear]] = {}
-        self._open: Counter[str] = Counter()
+        self._all: set[Ear] = set()
+        self._of_visitor: Counter[str] = Counter()
         self._hears = False
 
     def begun(self) -> None:
@@ -101,7 +101,7 @@ class Hub:
     def ended(self) -> None:
         """Nothing is heard any more: every stream ends, and its page comes again."""
         self._hears = False
-        for ear in {ear for ears in self._ears.values() for ear in ears}:
+        for ear in self._all:
             ear.end()
 
     def hear(self, message: Message) -> None:
@@ -112,9 +112,8 @@ class Hub:
             announced = msgspec.json.decode(message.data, type=Announced)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
-        if announced.is_news:
-            for ear in self._ears.get(announced.key, ()):
-                ear.hear(announced)
+        for ear in self._ears.get(announced.key, ()):
+            ear.hear(announced)
 
     @contextmanager
     def listening(self, visitor: str) -> Iterator[Ear]:
@@ -124,17 +123,19 @@ class Hub:
         """
         if not self._hears:
             raise Unavailable("nothing is heard of what changes just now")
-        if self._open.total() >= self._limits.most:
+        if self.open >= self._limits.most:
             raise Unavailable(f"expected at most {self._limits.most} open streams on an instance")
-        if self._open[visitor] >= self._limits.of_visitor:
+        if self._of_visitor[visitor] >= self._limits.of_visitor:
             raise Throttled(f"expected at most {self._limits.of_visitor} open streams of a visitor", RETRY_AFTER_S)
         ear = Ear()
-        self._open[visitor] += 1
+        self._all.add(ear)
+        self._of_visitor[visitor] += 1
         try:
             yield ear
         finally:
             self.follow(ear, ())
-            self._open -= Counter([visitor])
+            self._all.discard(ear)
+            self._of_visitor -= Counter([visitor])
 
     def follow(self, ear: Ear, keys: Collection[str]) -> None:
         """Let an ear hear of these profiles, and of no others."""
@@ -149,4 +150,4 @@ class Hub:
     @property
     def open(self) -> int:
         """How many streams there are."""
-        return self._open.total()
+        return len(self._all)

@@ -1,21 +1,26 @@
 """A page is told that its visitor's segments have changed, for as long as it listens."""
 
 import asyncio
+import math
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from functions.stream.hub import Ear, Hub, Limits
-from segue.domain import document, hint
-from segue.domain.errors import Invalid, Unauthorized, Unavailable
+from segue.domain import document, hint, membership
+from segue.domain.errors import Invalid, Unavailable
 from segue.domain.links import MOST_REDIRECTS
+from segue.domain.membership import Interval
 from segue.domain.time import SECOND
 from segue.ports import Ports
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_GROWTH = 0.002, 0.2, 1.5
+
+CLOCKS_DIFFER_BY = 20
+"""Milliseconds, on instances beside each other: to a lookup, too, the instant has to be past that a page is told of."""
 
 JITTER = 0.1
 """By so much of its life a stream ends earlier than the longest: not all that began together come again together."""
@@ -26,11 +31,11 @@ End: TypeAlias = Literal["expired", "over", "ended"]
 
 class Visitor(msgspec.Struct, frozen=True, kw_only=True):
     """Who listens, by the profile's key: until the instant `until` (epoch ms; None: for as long as a stream lives), and
-    while `check` does not raise Unauthorized."""
+    while they are `admitted`."""
 
     key: str
     until: int | None = None
-    check: Callable[[], Awaitable[None]]
+    admitted: Callable[[], Awaitable[bool]]
 
 
 class Channel(Protocol):
@@ -53,13 +58,27 @@ class Channel(Protocol):
         ...
 
 
-Stand: TypeAlias = dict[str, int]
-"""How far a visitor has come as lookups see it: the newest snapshot's `seq` of each profile, by its key. An anonymous
-visitor's own comes first, and last that of the user who they turned out to be."""
+class Stand(msgspec.Struct, frozen=True):
+    """How far a visitor had come at the instant `at`, as lookups see it: the newest snapshot's number of each of their
+    profiles, by key, and the memberships of the last. An anonymous visitor's own profile is first, and last the user's
+    who they turned out to be."""
+
+    at: int
+    seqs: Mapping[str, int]
+    memberships: Mapping[str, tuple[Interval, ...]]
+
+    @property
+    def key(self) -> str:
+        """Of the profile that lookups answer for."""
+        return next(reversed([*self.seqs]))
+
+    def lacks(self, announced: Mapping[str, int]) -> bool:
+        """Whether something was announced of these profiles that is not in it."""
+        return any(announced.get(key, 0) > seq for key, seq in self.seqs.items())
 
 
 class Stream:
-    """Tells pages, each by a channel of its own, what the hub hears. Raises Unavailable if documents cannot be read."""
+    """Tells pages what the hub hears, each by a channel of its own."""
 
     def __init__(self, ports: Ports, secret: bytes, hub: Hub, limits: Limits) -> None:
         self._store = ports.store
@@ -72,56 +91,59 @@ class Stream:
         """Tell a page until it ends. `told` is the position that it was told last, None if it was told none.
 
         First the ear is put on the profile, then it is read: what is announced in between rings, and what was missed
-        before is seen by the position.
+        before is seen by the position. Raises Unavailable, with the channel not yet open, if it cannot be read.
         """
         ends = asyncio.get_running_loop().time() + self._life_s(visitor, told)
-        stands = self._position(await self._stand(ear, visitor.key))
-        await self._sent(channel.open(stands))
-        if told not in (None, stands):
-            await self._sent(channel.tell(stands))
-        await self._sent(channel.end(await self._told(visitor, stands, ear, channel, ends)))
+        stand = await self._stand(ear, visitor.key)
+        await self._sent(channel.open(self._position(stand)))
+        if told not in (None, self._position(stand)):
+            await self._sent(channel.tell(self._position(stand)))
+        await self._sent(channel.end(await self._told(visitor, stand, ear, channel, ends)))
 
-    async def _told(self, visitor: Visitor, told: str, ear: Ear, channel: Channel, ends: float) -> End:
-        """Tell whatever changes; why there is nothing more to be told."""
+    async def _told(self, visitor: Visitor, stand: Stand, ear: Ear, channel: Channel, ends: float) -> End:
+        """Tell whatever changes, or from time to time that nothing does; why there is nothing more to be told.
+
+        It changes when that is announced, and when its time has come: memberships are known ahead.
+        """
         loop = asyncio.get_running_loop()
-        while not ear.ended:
-            left = ends - loop.time()
-            if left <= 0:
-                return "over" if visitor.until is None or self._clock.now() < visitor.until else "expired"
-            if await ear.rings(min(left, self._limits.heartbeat)):
-                stands = await self._settled(ear, visitor.key)
-                if stands != told:
-                    told = stands
-                    await self._sent(channel.tell(stands))
+        silent_until = loop.time() + self._limits.heartbeat
+        while not ear.ended and loop.time() < ends:
+            within = min(ends, silent_until) - loop.time()
+            rang = await ear.rings(min(within, self._seconds_to_step(stand)))
+            beats = loop.time() >= silent_until
+            if rang or self._seconds_to_step(stand) <= 0 or (beats and stand.lacks(ear.heard)):
+                before, stand = stand, await self._settled(ear, visitor.key, stand)
+                if self._position(stand) != self._position(before) or before.lacks(ear.news):
+                    await self._sent(channel.tell(self._position(stand)))
                     await asyncio.sleep(self._limits.gap)
-            elif left > self._limits.heartbeat:
+            if beats:
                 await self._sent(channel.beat())
-                try:
-                    await visitor.check()
-                except Unauthorized:
+                silent_until = loop.time() + self._limits.heartbeat
+                if not await visitor.admitted():
                     return "expired"
-        return "ended"
+        if ear.ended:
+            return "ended"
+        return "over" if visitor.until is None or self._clock.now() < visitor.until else "expired"
 
-    async def _settled(self, ear: Ear, key: str) -> str:
-        """The position with what was heard, once lookups see it: a page that asks at once gets the new answer."""
+    async def _settled(self, ear: Ear, key: str, stand: Stand) -> Stand:
+        """Where the visitor stands once lookups see what was heard: a page that asks at once gets the new answer.
+
+        After a while as it is then: what lacks is told all the same, and looked for again when the heart beats.
+        """
         loop = asyncio.get_running_loop()
         patience, pause = loop.time() + self._limits.patience, FIRST_PAUSE_S
-        news: dict[str, int] = {}
-        stand: Stand = {key: 0}
-        while True:
-            news |= ear.taken()
+        while loop.time() < patience:
             with suppress(Unavailable):
                 stand = await self._stand(ear, key)
-                if all(stand.get(each, seq) >= seq for each, seq in news.items()):
-                    return self._position(stand)
-            if loop.time() > patience:
-                return self._position({each: max(seq, news.get(each, 0)) for each, seq in stand.items()})
+                if not stand.lacks(ear.heard):
+                    return stand
             await asyncio.sleep(pause)
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_S)
+        return msgspec.structs.replace(stand, at=self._clock.now())
 
     async def _stand(self, ear: Ear, key: str) -> Stand:
         """Where the visitor stands. Their ear is on each profile before it is read."""
-        stand: Stand = {}
+        seqs: dict[str, int] = {}
         for _ in range(1 + MOST_REDIRECTS):
             self._hub.follow(ear, {*ear.follows, key})
             found = await self._store.get(document.profile_path(key))
@@ -129,15 +151,20 @@ class Stream:
                 profile = document.decode_profile(found.data) if found else None
             except Invalid as error:
                 raise Unavailable(f"the visitor's document cannot be read: {error}") from error
-            stand[key] = profile.seq if profile else 0
+            seqs[key] = profile.seq if profile else 0
             if profile is None or profile.into is None:
-                self._hub.follow(ear, stand.keys())
-                return stand
+                self._hub.follow(ear, seqs.keys())
+                return Stand(self._clock.now(), seqs, profile.memberships if profile else {})
             key = profile.into
         raise Unavailable("the visitor's documents refer to each other")
 
     def _position(self, stand: Stand) -> str:
-        return hint.position(self._secret, *list(stand.items())[-1])
+        return hint.position(self._secret, stand.key, membership.at(stand.memberships, stand.at))
+
+    def _seconds_to_step(self, stand: Stand) -> float:
+        """How long it is until the next instant at which a membership begins or ends is past on every clock."""
+        step = membership.next_step(stand.memberships, stand.at)
+        return math.inf if step is None else (step + CLOCKS_DIFFER_BY - self._clock.now()) / SECOND
 
     def _life_s(self, visitor: Visitor, told: str | None) -> float:
         now = self._clock.now()

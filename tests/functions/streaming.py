@@ -22,7 +22,7 @@ from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
 from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
-from segue.domain.membership import Transition
+from segue.domain.membership import Interval, Transition
 from segue.domain.message import MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChanged
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.visitor_token import issued
@@ -95,6 +95,7 @@ class Deployment:
         self.url = url
         self.server = server
         self._happened: dict[ProfileRef, list[Message]] = {}
+        self._memberships: dict[ProfileRef, dict[str, tuple[Interval, ...]]] = {}
 
     def key(self, visitor: ProfileRef) -> str:
         return profile_key(self.platform.settings.profile_secret, visitor)
@@ -134,11 +135,19 @@ class Deployment:
         updated: bool = True,
         news: bool = True,
         into: ProfileRef | None = None,
+        memberships: Mapping[str, tuple[Interval, ...]] | None = None,
     ) -> None:
         """Something happens to a visitor: their snapshot is announced, and `updated` on the public profile. `news`: a
-        segment is entered with it. `into`: they turn out to be this user."""
+        segment is entered with it, and the one before left. `into`: they turn out to be this user. `memberships`: those
+        instead."""
         seq = len(self._happened.get(visitor, [])) + 1
-        entered = Transition(segment="buyers", transition="entered", at=seq, seq=seq, definition="1", reason="event")
+        entered = Transition(
+            segment=f"segment-{seq}", transition="entered", at=seq, seq=seq, definition="1", reason="event"
+        )
+        if news:
+            self._memberships[visitor] = {entered.segment: ((seq, None),)}
+        if memberships is not None:
+            self._memberships[visitor] = dict(memberships)
         changed = MembershipChanged(
             key=self.key(visitor),
             profile=visitor,
@@ -146,7 +155,7 @@ class Deployment:
             catalog=1,
             at=seq,
             known_until=None,
-            memberships={},
+            memberships=self._memberships.get(visitor, {}),
             transitions=(entered,) if news else (),
             into=self.key(into) if into else None,
             into_since=seq if into else None,

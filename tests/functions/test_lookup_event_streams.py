@@ -10,10 +10,12 @@ import pytest_asyncio
 
 from segue.domain import hint
 from segue.domain.document import decode_profile, profile_path
+from segue.domain.membership import at
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
 from segue.domain.visitor_token import issued
 from tests.functions.looking_up import SECRET_KEY, Site, looking_up
+from tests.functions.test_lookup import Answering, down
 
 ANN = ProfileRef("anonymous_id", "ann")
 
@@ -44,7 +46,8 @@ async def stands(site: Site) -> str:
     """Where a stream would say that Ann stands."""
     key = profile_key(site.settings.profile_secret, ANN)
     found = await site.embedded.store.get(profile_path(key))
-    return hint.position(site.settings.profile_secret, key, decode_profile(found.data).seq if found else 0)
+    memberships = decode_profile(found.data).memberships if found else {}
+    return hint.position(site.settings.profile_secret, key, at(memberships, site.clock.now()))
 
 
 async def test_a_browser_hears_of_changes_with_its_own_token_from_what_it_was_answered_on(site: Site) -> None:
@@ -75,3 +78,8 @@ async def test_a_new_token_is_a_new_answer_and_the_old_one_is_not(site: Site) ->
 
 async def test_a_server_is_told_of_no_stream(site: Site) -> None:
     assert "eventStreams" not in (await flags(site, SECRET_KEY)).json()
+
+
+async def test_who_could_be_told_nothing_in_time_is_told_by_the_stream_at_once(site: Site) -> None:
+    async with site.instance(Answering(down)) as site.http:
+        assert stream(await flags(site, token(site)))["lastEventID"] == hint.UNKNOWN

@@ -82,11 +82,46 @@ async def test_where_somebody_stands_says_neither_whether_they_are_known_nor_who
     deployment: Deployment, visitors: Iterator[ProfileRef]
 ) -> None:
     known, unknown = next(visitors), next(visitors)
-    await deployment.happens(known)
+    async with deployment.of(known) as page:
+        before = await page.told()
+    await deployment.happens(known, news=False)
     async with deployment.of(known) as page, deployment.of(unknown) as other:
         stands, nowhere = await page.told(), await other.told()
+    assert before.id == stands.id
     for told, visitor in ((stands, known), (nowhere, unknown)):
         assert (len(told.id), told.id.isalnum(), told.id[:4] in deployment.key(visitor)) == (16, True, False)
+
+
+async def test_what_time_changes_is_told_when_it_does_though_nobody_announces_it(
+    deployment: Deployment, ann: ProfileRef
+) -> None:
+    """
+    ann   ──in sale──────────────┤ ends
+    page         ──listens─────────told──
+    """
+    ends = deployment.platform.ports.clock.now() + 300
+    await deployment.happens(ann, news=False, memberships={"sale": ((0, ends),)})
+    async with deployment.of(ann) as page:
+        stands = await page.told()
+        changed = await page.told()
+        assert deployment.platform.ports.clock.now() >= ends
+    assert changed.data == {"type": "refetchEvaluation", "etag": changed.id}
+    async with deployment.of(ann, lastEventID=stands.id) as page:
+        assert [(await page.told()).id, (await page.told()).data] == [changed.id, changed.data]
+
+
+async def test_what_is_known_to_come_later_than_was_told_is_told_then(deployment: Deployment, ann: ProfileRef) -> None:
+    """
+    ann   ──in sale────┤···············┤ prolonged
+    page      ──listens──(not told)──────told──
+    """
+    now = deployment.platform.ports.clock.now()
+    await deployment.happens(ann, news=False, memberships={"sale": ((0, now + 400),)})
+    async with deployment.of(ann) as page:
+        await page.told()
+        await deployment.happens(ann, news=False, memberships={"sale": ((0, now + 700),)})
+        await page.told()
+        assert deployment.platform.ports.clock.now() >= now + 700
 
 
 async def test_a_snapshot_in_which_nobody_enters_or_leaves_is_not_told(deployment: Deployment, ann: ProfileRef) -> None:
@@ -161,12 +196,15 @@ async def test_a_hint_waits_until_a_lookup_sees_what_it_is_about(deployment: Dep
 
 async def test_it_does_not_wait_for_ever(deployment: Deployment, ann: ProfileRef) -> None:
     async with deployment.of(ann) as page:
-        await page.told()
+        stands = await page.told()
         await deployment.happens(ann, updated=False)
+        told = await page.told()
+        assert (told.id, told.data["type"]) == (stands.id, "refetchEvaluation")
+        await deployment.again(ann, updated=True)
+        await deployment.again(ann)
         changed = await page.told()
-    await deployment.again(ann, updated=True)
     async with deployment.of(ann) as page:
-        assert (await page.told()).id == changed.id
+        assert (await page.told()).id == changed.id != stands.id
 
 
 async def test_who_turned_out_to_be_a_user_is_told_of_the_user(

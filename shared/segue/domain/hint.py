@@ -5,6 +5,7 @@ nothing to somebody who should not know.
 """
 
 import hmac
+from collections.abc import Iterable
 
 import msgspec
 
@@ -14,12 +15,17 @@ REFETCH = "refetchEvaluation"
 CONNECTED = "connected"
 
 
-def position(secret: bytes, key: str, seq: int) -> str:
-    """How far a profile has come, as text in which nobody can read anything: 16 hex characters.
+UNKNOWN = "-"
+"""The position of who was told nothing for sure: no other is the same."""
 
-    Two are the same only of the same profile and the same snapshot (`seq`; 0: there is none yet).
+
+def position(secret: bytes, key: str, segments: Iterable[str]) -> str:
+    """In which segments a profile is, as text in which nobody can read anything: 16 hex characters.
+
+    Two are the same only of the same profile in the same segments. Who is not known is in none.
     """
-    return hmac.digest(secret, f"position:{key}:{seq}".encode(), "sha256").hex()[:16]
+    said = "\0".join(["position", key, *sorted(segments)])
+    return hmac.digest(secret, said.encode(), "sha256").hex()[:16]
 
 
 def message(kind: str, position: str) -> bytes:

@@ -57,3 +57,14 @@ def covers(intervals: tuple[Interval, ...], at: int) -> Interval | None:
         if span[0] <= at and (span[1] is None or at < span[1]):
             return span
     return None
+
+
+def at(memberships: Mapping[str, tuple[Interval, ...]], instant: int) -> frozenset[str]:
+    """The segments that hold somebody at an instant."""
+    return frozenset(segment for segment, intervals in memberships.items() if covers(intervals, instant))
+
+
+def next_step(memberships: Mapping[str, tuple[Interval, ...]], after: int) -> int | None:
+    """The first instant after this one at which a membership begins or ends; None if none ever does."""
+    edges = (edge for intervals in memberships.values() for span in intervals for edge in span)
+    return min((edge for edge in edges if edge is not None and edge > after), default=None)
