@@ -249,7 +249,9 @@ async def test_an_editor_chooses_slot_segments_and_words_and_publishes_them(
         await headline_is(seen, "Made for you")
 
 
-async def test_an_editor_goes_on_while_segue_is_away(page: Page, magazine: Magazine, tmp_path: Path) -> None:
+async def test_an_editor_goes_on_while_segue_is_away(
+    page: Page, magazine: Magazine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     await log_in(page, magazine.url, magazine.password)
     await edit(page, magazine.url)
     shutil.copytree(magazine.data, tmp_path / "cms")
@@ -264,6 +266,7 @@ async def test_an_editor_goes_on_while_segue_is_away(page: Page, magazine: Magaz
         await expect(page.get_by_role("combobox", name="Then, what")).not_to_have_value("")
         await page.goto(url)
         await headline_is(page, "While Segue is away")
+    assert f"desk at {url}/admin/: log in as before" in capfd.readouterr().out
 
 
 async def edit(page: Page, url: str) -> None:

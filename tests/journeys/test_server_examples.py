@@ -26,6 +26,8 @@ DISCOUNT = "10 % off in the category you are looking at"
 POLL_S = 0.05
 ANSWERED_WITHIN_S = 10.0
 ENDED_WITHIN_S = 10.0
+TRIES = 20
+"""A page that waits for nobody may be without its answer on a busy machine."""
 
 BROWSING = [
     *(("Product Viewed", {"product_id": f"t-{number}", "category": "trousers"}) for number in range(4)),
@@ -110,7 +112,7 @@ def test_its_page_fits_its_visitor_and_does_without_segue(language: Callable[[in
         with running(tmp_path) as segue:
             asyncio.run(browse(segue))
             shop = site_open.enter_context(site(language, segue))
-            assert DISCOUNT in page_of(shop, "browser")
+            assert any(DISCOUNT in page_of(shop, "browser") for _ in range(TRIES))
             for visitor in (None, "stranger", "browser/..", "user_id:browser", "<script>"):
                 assert USUAL in page_of(shop, visitor)
         assert USUAL in page_of(shop, "browser")
