@@ -43,7 +43,7 @@ const slotsOf = (host, options, kept, visitor, latest, add) => {
     const answer = await fetch(host + "/v1/decide", {
       method: "POST",
       headers: { "Content-Type": "application/json", Authorization: "Bearer " + known },
-      body: JSON.stringify({ slots, after, deadline_ms: Math.ceil(deadline / 2) }),
+      body: JSON.stringify({ profile: { anonymous_id: visitor() }, slots, after, deadline_ms: Math.ceil(deadline / 2) }),
     });
     if (answer.ok) return answer.json();
     if (answer.status != 401 || again) return {};

@@ -5,11 +5,13 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import BrowserContext, Page, Request, Route, expect
 
+from emulator.client import DEMO_SECRET_KEY
 from tests.site import Site, names, visitor_of
 from tests.site import site as made
 
@@ -342,6 +344,20 @@ async def test_a_visitor_keeps_their_arm_and_their_exposure_is_told_once_when_th
     assert [(event.properties["experiment_id"], event.properties["variation_id"]) for event in exposures] == [
         ("wording", arm)
     ]
+
+
+async def test_a_login_changes_no_arm_though_the_user_would_be_drawn_another(site: Site, page: Page) -> None:
+    await page.goto(site.put("/stranger", "<h1>Shop</h1>", QUIET))
+    shown = (await page.evaluate("segue.decide(['trial'])"))["trial"]["experiment"]["arm"]
+    async with httpx.AsyncClient(base_url=site.segue, auth=(DEMO_SECRET_KEY, ""), trust_env=False) as server:
+        for number in range(50):
+            user = {"profile": {"user_id": f"user-{number}"}}
+            asked = {**user, "slots": ["trial"], "deadline_ms": 10_000}
+            if (await server.post("/v1/decide", json=asked)).json()["trial"]["experiment"]["arm"] != shown:
+                break
+        token = (await server.post("/v1/tokens", json=user)).json()["token"]
+    await page.goto(site.put("/user", "<h1>Shop</h1>", f'data-off="pages clicks scroll time" data-token="{token}"'))
+    assert (await page.evaluate("segue.decide(['trial'])"))["trial"]["experiment"]["arm"] == shown
 
 
 async def test_who_asks_by_their_own_code_is_exposed_by_the_answer(site: Site, page: Page) -> None:
