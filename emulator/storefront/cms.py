@@ -66,8 +66,9 @@ class Line(NamedTuple):
 class Cms:
     """Asks about one visitor, by the anonymous id of its cookie; a page is shown whatever Segue answers."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, deadline_ms: int = DEADLINE_MS) -> None:
         self._client = client
+        self._deadline_ms = deadline_ms
         self._segments: Sequence[Segment] = ()
         self._named_at = -NAMES_KEPT_S
 
@@ -76,7 +77,7 @@ class Cms:
         profile = ProfileRef("anonymous_id", visitor or secrets.token_hex(16))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answer = await self._client.decide(profile, slots, after if visitor else None, DEADLINE_MS)
+                answer = await self._client.decide(profile, slots, after if visitor else None, self._deadline_ms)
         except (SegueError, TimeoutError):
             return {slot: Shown() for slot in slots}
         return msgspec.convert(answer, dict[str, Shown])

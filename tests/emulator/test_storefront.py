@@ -38,8 +38,8 @@ OWN = {"origin": SITE}
 
 @asynccontextmanager
 async def visiting(segue: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A visitor of a shop that asks this Segue."""
-    shop = application(Cms(Client(segue, "demo-write-key", "demo-secret-key")))
+    """A visitor of a shop that asks this Segue, and waits for it however slow the machine is."""
+    shop = application(Cms(Client(segue, "demo-write-key", "demo-secret-key"), deadline_ms=1_500))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(shop), base_url=SITE) as browser:
         yield browser
 
