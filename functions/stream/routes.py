@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, WebSocketRoute
@@ -124,8 +123,8 @@ class AsSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._streaming(HTTPConnection(scope), receive, Socket(send))
-        except (SegueError, HTTPException) as error:
-            telemetry.note("stream_refused", "DEBUG", error=type(error).__name__)
+        except SegueError as error:
+            entrypoint.count_error(error)
             await send({"type": "websocket.accept"})
             code = next(code for kind, code in CLOSED.items() if isinstance(error, kind))
             await send({"type": "websocket.close", "code": code, "reason": str(error)[:LONGEST_REASON]})

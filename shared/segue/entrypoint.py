@@ -156,13 +156,18 @@ def _retry_after(error: Exception) -> Mapping[str, str]:
     return {"retry-after": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
 
 
-async def _answer_error(_request: HTTPConnection, error: Exception) -> Response:
+def count_error(error: Exception) -> None:
+    """Count an error that a request is answered with, and log it where it is ours."""
     if isinstance(error, Throttled):
         telemetry.note("request_throttled", "DEBUG")
     elif isinstance(error, Rejected):
         telemetry.note("request_refused", "DEBUG", error=type(error).__name__)
     else:
         telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=_where(error))
+
+
+async def _answer_error(_request: HTTPConnection, error: Exception) -> Response:
+    count_error(error)
     return error_response(error)
 
 

@@ -36,7 +36,6 @@ EventName: TypeAlias = Literal[
     "profiles_linked",
     "link_refused",
     "listening_interrupted",
-    "stream_refused",
 ]
 
 Severity: TypeAlias = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

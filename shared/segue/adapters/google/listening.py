@@ -28,7 +28,7 @@ ACK_DEADLINE_S = 10
 RETENTION_S = 600
 EXPIRY_S = 86_400
 
-CALL_S = 30.0
+CALL_S, GOODBYE_S = 30.0, 3.0
 PAUSE_S = 1.0
 
 _GONE = (exceptions.NotFound, exceptions.PermissionDenied, exceptions.InvalidArgument)
@@ -43,7 +43,7 @@ async def listening(client: SubscriberAsyncClient, topic: str, name: str) -> Asy
         yield _pulled(client, name)
     finally:
         with suppress(SegueError), meaning(f"deleting the subscription {name}"):
-            await client.delete_subscription(subscription=name, retry=None, timeout=CALL_S)
+            await client.delete_subscription(subscription=name, retry=None, timeout=GOODBYE_S)
 
 
 async def _create(client: SubscriberAsyncClient, topic: str, name: str) -> None:
