@@ -76,6 +76,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
         middleware=[Middleware(Answers, platform.catalogs, CACHING), Middleware(entrypoint.BugsAnswered)],
         exception_handlers=entrypoint.exception_handlers,
     )
+    answering.router.redirect_slashes = False  # it would name the address by the request's own Host
     return beside_scripts(answering)
 
 

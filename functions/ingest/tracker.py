@@ -75,6 +75,7 @@ def beside_scripts(calls: ASGIApp) -> ASGIApp:
         routes=[*(Route(f"/{name}", _current) for name in NAMES), Route("/segue/{version}/{name}", _version)],
         exception_handlers=entrypoint.exception_handlers,
     )
+    serving.router.redirect_slashes = False  # it would name the address by the request's own Host
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (serving if scope["path"].startswith("/segue") else calls)(scope, receive, send)

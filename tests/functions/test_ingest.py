@@ -146,6 +146,13 @@ async def test_the_source_of_rudderstacks_sdks_is_in_use_and_sends_to_nobody_els
     assert (await running.http.get(path)).status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/track/", "/v1/m/", "/segue.js/", "/sourceConfig//"])
+async def test_an_address_with_a_slash_too_many_is_none_and_leads_nowhere(running: Ingest, path: str) -> None:
+    for answer in (await running.http.get(path), await running.http.post(path, content=b"{}")):
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
 async def test_the_events_of_a_request_are_one_message_a_profile_in_the_order_sent(running: Ingest) -> None:
     visits = [("a-1", "1"), ("a-2", "2"), ("a-1", "3"), ("a-1", "4")]
     calls = [track(anonymousId=visitor, messageId=id_) for visitor, id_ in visits]
