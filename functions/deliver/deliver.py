@@ -112,7 +112,6 @@ class Deliverer:
         except Rejected as error:
             await self._give_up(delivery, str(error))
         else:
-            telemetry.note("delivery_made", "DEBUG", destination=delivery.destination)
             if self._ports.clock.now() - started > SLOW:
                 self._rest(delivery.destination)
 
@@ -126,11 +125,14 @@ class Deliverer:
         content = webhook.body(delivery)
         headers = webhook.headers(delivery, content, secret, now)
         webhook.expect_success(await self._ports.http.post(destination.webhook.url, content, headers, TIMEOUT_S))
+        telemetry.note("delivery_made", "DEBUG", destination=delivery.destination)
 
     async def _export(self, catalog: Catalog, export: AudienceDue) -> None:
         further = await self._exporter.step(catalog, export)
         if further:
             await self._publish(further)
+        else:
+            telemetry.note("audience_exported", destination=export.destination)
 
     def _rest(self, destination: str) -> None:
         self._resting_until[destination] = self._ports.clock.now() + REST

@@ -183,6 +183,23 @@ async def test_nobody_listening_is_worth_another_try_and_no_bucket_is_not() -> N
     assert "nobodys" in str(missing)
 
 
+async def test_what_else_the_environment_says_of_amazon_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Request] = []
+
+    async def take(request: Request) -> Response:
+        asked.append(request)
+        return Response(headers={"etag": '"1"'})
+
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "another one's")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another one's")
+    async with serving(Starlette(routes=[Route("/{path:path}", take, methods=["PUT"])])) as url:
+        objects = WebObjects(SECRETS, allow_private=True)
+        await objects.put(storage(endpoint=url.rstrip("/")), "m", b"1")
+    (request,) = asked
+    assert S3_CREDENTIALS["access_key_id"] in request.headers["authorization"]
+    assert "x-amz-security-token" not in request.headers
+
+
 async def test_what_is_denied_is_final_and_no_error_shows_a_credential() -> None:
     async def deny(request: Request) -> Response:
         return Response(f"<Error><Code>AccessDenied</Code>{request.headers['authorization']}</Error>", 403)

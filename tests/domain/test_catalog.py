@@ -141,6 +141,11 @@ def test_an_empty_catalogue_is_a_catalogue() -> None:
             "an e-mail address is told as its hash alone",
         ),
         (
+            {"destinations": {**storage(), "mail": storage()["ads"]}},
+            "destinations.mail.storage.prefix",
+            "expected another one than that of 'ads'",
+        ),
+        (
             {"destinations": storage(purposes=["adds"]), "consent": {"purposes": {"ads": {}}}},
             "destinations.ads.storage.purposes[0]",
             "expected a purpose of consent.purposes, found 'adds'",

@@ -293,6 +293,7 @@ def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
         *(problem for id_, found in catalog.experiments.items() for problem in experiment.problems(id_, found)),
         *_mistaken_slots(catalog),
         *_shared_keys(catalog),
+        *_shared_places(catalog),
     ]
 
 
@@ -378,6 +379,18 @@ def _mistaken_slots(catalog: Catalog) -> Iterator[Problem]:
     arms = {id_: [arm.id for arm in found.arms] for id_, found in catalog.experiments.items()}
     known = slots.Known(catalog.segments, catalog.scores, catalog.computed, arms)
     return slots.problems(catalog.slots, known)
+
+
+def _shared_places(catalog: Catalog) -> Iterator[Problem]:
+    """A folder has one manifest, and so one destination that writes it."""
+    taken: dict[str, str] = {}
+    for id_, destination in catalog.destinations.items():
+        if destination.storage:
+            place = destination.storage.model_dump_json(include={"provider", "endpoint", "bucket", "prefix"})
+            other = taken.setdefault(place, id_)
+            if other != id_:
+                path = written(("destinations", id_, "storage", "prefix"))
+                yield Problem(path, f"expected another one than that of {other!r}, which has the same bucket")
 
 
 def _shared_keys(catalog: Catalog) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Objects in S3 and Google Cloud Storage, and in whatever else speaks like one of them, through one library: obstore.
 
-Credentials are the environment's, by the name that the catalogue has; what a provider says is told without them.
+Credentials are Segue's settings, by the name that the catalogue has, and no others that the environment may hold; what
+a provider says is told without them.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from segue.ports import ABSENT, Document
 
 if TYPE_CHECKING:
     from obstore import PutMode, UpdateVersion
-    from obstore.store import ClientConfig, GCSConfig, GCSStore, MemoryStore, RetryConfig, S3Config, S3Store
+    from obstore.store import ClientConfig, GCSStore, MemoryStore, RetryConfig, S3Credential, S3Store
 
     Bucket: TypeAlias = S3Store | GCSStore | MemoryStore
 
@@ -114,11 +115,22 @@ class WebObjects:
         retry: RetryConfig = {"max_retries": RETRIES, "retry_timeout": RETRIED_FOR}
         try:
             if storage.provider == "s3":
+                credential = _s3_credential(storage, credentials)
                 return S3Store(
-                    storage.bucket, config=_s3(storage, credentials), client_options=client, retry_config=retry
+                    storage.bucket,
+                    region=storage.region,
+                    endpoint=storage.endpoint or f"https://s3.{storage.region}.amazonaws.com",
+                    conditional_put="etag",
+                    credential_provider=lambda: credential,
+                    client_options=client,
+                    retry_config=retry,
                 )
             return GCSStore(
-                storage.bucket, config=_gcs(storage, credentials), client_options=client, retry_config=retry
+                storage.bucket,
+                base_url=storage.endpoint or "https://storage.googleapis.com",
+                service_account_key=msgspec.json.encode(credentials).decode(),
+                client_options=client,
+                retry_config=retry,
             )
         except (BaseError, ValueError) as error:
             raise Rejected(f"storage credentials {storage.secret!r}: {self._words(storage, error)}") from None
@@ -149,27 +161,15 @@ _PASSING = {"GenericError", "JoinError"}
 """The library's errors that are worth another attempt: no connection, no answer in time, a status from 500 on."""
 
 
-def _s3(storage: Storage, credentials: Credentials) -> "S3Config":
+def _s3_credential(storage: Storage, credentials: Credentials) -> "S3Credential":
     if not {"access_key_id", "secret_access_key"} <= credentials.keys() <= S3_FIELDS:
         raise Rejected(f"storage credentials {storage.secret!r}: expected {' '.join(sorted(S3_FIELDS))}")
-    config: S3Config = {
+    return {
         "access_key_id": credentials["access_key_id"],
         "secret_access_key": credentials["secret_access_key"],
-        "region": storage.region,
-        "conditional_put": "etag",
+        "token": credentials.get("session_token"),
+        "expires_at": None,
     }
-    if "session_token" in credentials:
-        config["session_token"] = credentials["session_token"]
-    if storage.endpoint:
-        config["endpoint"] = storage.endpoint
-    return config
-
-
-def _gcs(storage: Storage, credentials: Credentials) -> "GCSConfig":
-    config: GCSConfig = {"service_account_key": msgspec.json.encode(credentials).decode()}
-    if storage.endpoint:
-        config["base_url"] = storage.endpoint
-    return config
 
 
 def _mode(expects: str | None) -> "PutMode":
