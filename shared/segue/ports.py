@@ -132,7 +132,8 @@ class Archive(Protocol):
 
     async def audience(self, asked: Audience, at: int, part: str) -> Sequence[str]:
         """The identifiers of the segment's members at an instant, from each profile's newest membership snapshot of
-        then, each once and in order; those alone whose SHA-256 (hex) begins with `part`.
+        then, each once and in order; those alone whose SHA-256 begins with the bits
+        `part`, at most 32.
 
         Who is linked, and what is known of them, is as it is now. Without the identifier, or the consent, nobody is
         told of; nor by an id that looks like an e-mail address, unless as a hash."""

@@ -181,7 +181,7 @@ async def test_an_export_in_parts_goes_on_from_any_of_them_and_ends_as_one(site:
     everybody = {f"user-{number}" for number in range(20)}
     await become(site, everybody)
     done = [each.progress.parts_done async for each in steps(site, NOW) if each.progress]
-    assert done == [*range(1, 17)]
+    assert done == [*range(1, 17)]  # two a file: sixteen files for twenty
     assert members(site) == everybody
     site.clock.advance(HOUR)
     await become(site, ["late"], leaving=["user-3"])

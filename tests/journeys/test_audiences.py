@@ -5,7 +5,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +24,13 @@ from segue.domain.message import MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChan
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Message
 from tests.buckets import BUCKET, S3_CREDENTIALS, s3
-from tests.journeys.running import ROOT, running
+from tests.journeys.running import ROOT, SEGUE, running, segue
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
 SEGMENT = "buyer"
 SECRETS = {"ads": S3_CREDENTIALS}
-PROGRAM = [sys.executable, "-c", "from emulator.command import main; main()", "audiences", "export"]
 
 
 @pytest.fixture
@@ -119,7 +117,7 @@ async def publish(data: Path, destination: dict[str, Any]) -> None:
 
 def started(data: Path, *options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "SEGUE_STORAGE_SECRETS": json.dumps(SECRETS)}
-    command = [*PROGRAM, "--data", str(data), *options]
+    command = [SEGUE, "audiences", "export", "--data", str(data), *options]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -134,9 +132,7 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 def told(data: Path) -> set[str]:
     """The members by the membership archive, as `segue members` prints them."""
-    program = "from emulator.command import main; main()"
-    command = [sys.executable, "-c", program, "members", SEGMENT, "--data", str(data)]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    printed = segue("members", SEGMENT, "--data", str(data))
     return {json.loads(line)["profile"].removeprefix("user_id:") for line in printed.stdout.splitlines()}
 
 

@@ -38,7 +38,8 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A file of an export. `path` is relative to the manifest; `entered` and `exited` are its rows of each kind,
-    `bytes` and `sha256` (hex) tell of the file as it lies there. The SHA-256 of its identifiers begins with `part`."""
+    `bytes` and `sha256` (hex) tell of the file as it lies there. The SHA-256 of its identifiers
+    begins with the bits `part`."""
 
     path: str
     part: str
@@ -83,7 +84,7 @@ class Rows(NamedTuple):
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far an export has come that stands on the version `base` of the manifest ('': there is none). It has
-    `16 ** depth` parts, of which `parts_done` are; `files` are theirs."""
+    `2 ** depth` parts, of which `parts_done` are; `files` are theirs."""
 
     base: str
     kind: Kind
@@ -94,12 +95,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def parts(self) -> int:
         """How many there are."""
-        return 1 << 4 * self.depth
+        return 1 << self.depth
 
     @property
     def part(self) -> str | None:
-        """The part that is next, as the digits that its identifiers' SHA-256 begins with; None once all are done."""
-        return _digits(self.parts_done, self.depth) if self.parts_done < self.parts else None
+        """The part that is next, as the bits that its identifiers' SHA-256 begins with; None once all are done."""
+        return _bits(self.parts_done, self.depth) if self.parts_done < self.parts else None
 
 
 def manifest_path(segment: str) -> str:
@@ -141,7 +142,7 @@ def kind_of_next(manifest: Manifest | None, storage: Storage, at: int) -> Kind:
 def begun(base: str, manifest: Manifest | None, kind: Kind, members: int, rows: int) -> Progress:
     """An export of which nothing is done, in as many parts as files of about so many rows need."""
     most, depth = max(members, manifest.newest.members if manifest else 0), 0
-    while (1 << 4 * depth) * rows < most:
+    while (1 << depth) * rows < most:
         depth += 1
     return Progress(base=base, kind=kind, depth=depth)
 
@@ -183,8 +184,8 @@ def told(contents: Iterable[Rows], part: str) -> set[str]:
 
 
 def in_part(identifier: str, part: str) -> bool:
-    """Whether an identifier's SHA-256, in hex, begins with these digits."""
-    return not part or hashlib.sha256(identifier.encode()).hexdigest().startswith(part)
+    """Whether an identifier's SHA-256 begins with these bits, at most 32."""
+    return not part or _bits(int.from_bytes(hashlib.sha256(identifier.encode()).digest()[:4]), 32).startswith(part)
 
 
 def overlaps(file: File, part: str) -> bool:
@@ -223,8 +224,8 @@ class _Shape(msgspec.Struct):
     schema: int
 
 
-def _digits(number: int, depth: int) -> str:
-    return format(number, f"0{depth}x") if depth else ""
+def _bits(number: int, length: int) -> str:
+    return format(number, f"0{length}b") if length else ""
 
 
 def _told_as(rows: Rows) -> Iterator[tuple[str, str]]:

@@ -14,12 +14,18 @@ from segue.domain.enrichment.contact import EMAILS, contact_hash, looks_like_ema
 MEMBERS = """
 CREATE TEMP TABLE members AS
 WITH newest AS (
-    SELECT profile, decode(max_by(from_base64(data), seq)) AS told, max_by(intervals, seq) AS intervals
+    SELECT profile, max(seq) AS seq, max_by(intervals, seq) AS intervals
     FROM snapshots WHERE evaluated_at <= $at GROUP BY profile
-), spans AS (SELECT profile, told, unnest(intervals, max_depth := 2) FROM newest)
-SELECT profile, told->>'$.profile.kind' AS kind, told->>'$.profile.value' AS id
-FROM spans WHERE segment = $segment AND since <= $at AND ("until" IS NULL OR "until" > $at)
+), spans AS (
+    SELECT profile, seq, unnest(intervals, max_depth := 2) FROM newest
+), inside AS (
+    SELECT profile, seq FROM spans WHERE segment = $segment AND since <= $at AND ("until" IS NULL OR "until" > $at)
+), told AS (
+    SELECT profile, decode(from_base64(data)) AS told FROM snapshots SEMI JOIN inside USING (profile, seq)
+)
+SELECT profile, told->>'$.profile.kind' AS kind, told->>'$.profile.value' AS id FROM told
 """
+"""What a snapshot says in full is looked at once it is known whose are needed."""
 
 CONSENTED = """
 DELETE FROM members WHERE profile NOT IN (SELECT profile FROM memberships WHERE since <= $at AND until > $at)
@@ -49,7 +55,8 @@ FROM (
 """Of each member the newest that was said; null takes it back."""
 
 IN_ORDER = """
-SELECT DISTINCT {named} AS identifier FROM ({found}) WHERE found <> '' AND starts_with(sha256({named}), $part)
+SELECT DISTINCT {named} AS identifier FROM ({found})
+WHERE found <> '' AND starts_with(lpad(bin(CAST('0x' || left(sha256({named}), 8) AS UINTEGER)), 32, '0'), $part)
 ORDER BY identifier
 """
 
