@@ -8,9 +8,10 @@ from segue.catalogs import Compiled, is_behind
 from segue.domain import rules
 from segue.domain.document import Prepared, StateDocument, encode
 from segue.domain.errors import Unavailable
-from segue.domain.membership import Transition
+from segue.domain.membership import Transition, covers, is_named
 from segue.domain.message import MembershipChanged
 from segue.domain.profile import ProfileRef
+from segue.domain.slot import is_cap
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -61,14 +62,18 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         bucketing_id=known.bucketing_id if known else _first_seen_as(profile, work),
     )
     if after.changed or after.pending or known is None or known.catalog < compiled.version:
-        return _fitting(announced(work.key, document, after, compiled), work, largest)
+        news = announced(work.key, document, after, compiled, decides_anew=_conditions(state) != _conditions(after))
+        return _fitting(news, work, largest)
     return _fitting(_written(document, after), work, largest)
 
 
-def announced(key: str, document: StateDocument, state: rules.State, compiled: Compiled) -> Folded:
+def announced(
+    key: str, document: StateDocument, state: rules.State, compiled: Compiled, *, decides_anew: bool = False
+) -> Folded:
     """The document with this state in the next revision, its outbox holding what the state led to and a snapshot."""
     after = rules.drained(state)
     entry = snapshot(key, document, after, state.pending, compiled)
+    entry = msgspec.structs.replace(entry, decides_anew=decides_anew)
     return _written(msgspec.structs.replace(document, catalog=compiled.version, outbox=(entry,)), after)
 
 
@@ -175,6 +180,16 @@ def _is_imported(work: Work, before: StateDocument | None, state: rules.State, c
     if before and (work.imported is None or _is_under(work, state, compiled)):
         return before.imported
     return bool(work.imported)
+
+
+def _conditions(state: rules.State) -> set[str]:
+    """The conditions of slots that hold of the profile, those of caps left out: what is just being looked at is not to
+    be replaced for having been looked at."""
+    return {
+        name
+        for name, spans in state.memberships.items()
+        if not is_named(name) and not is_cap(name) and covers(spans, state.instant)
+    }
 
 
 def _first_seen_as(profile: ProfileRef, work: Work) -> str | None:

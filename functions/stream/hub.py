@@ -43,11 +43,12 @@ class Announced(msgspec.Struct, frozen=True):
     seq: int
     transitions: Sequence[msgspec.Raw]
     into: Key | None = None
+    decides_anew: bool = False
 
     @property
     def is_news(self) -> bool:
-        """Whether the visitor is in other segments than before, or turned out to be somebody else."""
-        return bool(self.transitions) or self.into is not None
+        """Whether the visitor is in other segments, is perhaps shown something else, or turned out to be another."""
+        return bool(self.transitions) or self.decides_anew or self.into is not None
 
 
 class Ear:

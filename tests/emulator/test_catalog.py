@@ -138,7 +138,7 @@ def test_check_counts_what_a_good_catalogue_holds() -> None:
     result = run("check", "--catalog", FIRST)
     assert (result.exit_code, result.output) == (
         0,
-        f"{FIRST}: good, with 1 source, 12 segments, 1 score, 0 computed traits, 0 models, 3 slots, 0 experiments, "
+        f"{FIRST}: good, with 1 source, 12 segments, 1 score, 2 computed traits, 0 models, 5 slots, 0 experiments, "
         "0 destinations, 0 lists\n",
     )
 

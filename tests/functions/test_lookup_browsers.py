@@ -75,7 +75,7 @@ async def test_a_token_is_taken_as_an_api_key_too(site: Site) -> None:
 async def test_a_token_opens_no_other_profile_whatever_is_asked_for(site: Site, address: str) -> None:
     await site.happens("ann", "Product Added")
     answer = await asked(site.http, address, token(site, BOB))
-    stranger = await asked(site.http, address, token(site, ProfileRef("user_id", "nobody")))
+    stranger = await asked(site.http, address, token(site, ProfileRef("user_id", "stranger")))
     assert evaluated(answer) == evaluated(stranger)
     assert "welcome" not in answer.text
 

@@ -153,6 +153,19 @@ async def test_nobody_is_told_of_what_has_no_name(site: Site) -> None:
     assert {*exported["segments"]} == {"new-visitor", "casual-browser"}
 
 
+async def test_open_pages_are_told_of_conditions_but_not_that_what_was_looked_at_has_been(site: Site) -> None:
+    await site.happens("ann", "Page Viewed")
+    await site.happens("ann", "Product Viewed", category="shoes")
+    shoes = msgspec.json.decode((await announced(site))[-1].message.data, type=MembershipChanged)
+    await views(site, "offer", "shoes")
+    await views(site, "offer", "shoes")
+    capped = msgspec.json.decode((await announced(site))[-1].message.data, type=MembershipChanged)
+    assert [(each.decides_anew, "/offer/shoes/capped" in each.memberships) for each in (shoes, capped)] == [
+        (True, False),
+        (False, True),
+    ]
+
+
 async def announced(site: Site) -> Sequence[Any]:
     return await site.embedded.bus.after(f"update:{MEMBERSHIPS}", 0, 1_000)
 

@@ -76,10 +76,8 @@ KEYWORDS: Final[Mapping[str, Callable[[Json], Inner]]] = {
 
 EXPECTED: Final[Mapping[str, str]] = {
     "type": "expected {}",
-    "enum": "expected one of {}",
+    "enum": "expected {}",
     "const": "expected {}",
-    "required": "expected the fields {}",
-    "additionalProperties": "expected no other field than those of the schema",
     "minProperties": "expected at least {} fields",
     "maxProperties": "expected at most {} fields",
     "minLength": "expected at least {} characters",
@@ -119,7 +117,8 @@ def flaws(schema: Schema) -> Sequence[Flaw]:
 
 def misfits(schema: Schema, content: Json) -> Sequence[Flaw]:
     """Where content does not fit its schema, which has no flaws."""
-    return [Flaw(tuple(error.absolute_path), _said(error)) for error in _Validator(schema).iter_errors(content)]
+    errors = _Validator(schema).iter_errors(content)
+    return list(dict.fromkeys(flaw.within(*error.absolute_path) for error in errors for flaw in _found(error)))
 
 
 def fits(schema: Schema) -> Callable[[Json], bool]:
@@ -171,9 +170,27 @@ def _broken_pattern(steps: Steps, schema: Json) -> Iterator[Flaw]:
             yield Flaw((*steps, "pattern"), error.message)
 
 
+def _found(error: ValidationError) -> Iterator[Flaw]:
+    """What an error says, of each field by itself that is missing or that should not be there."""
+    content = error.instance
+    if error.validator == "required":
+        yield from (
+            Flaw((name,), "expected a value, found nothing") for name in error.validator_value if name not in content
+        )
+    elif error.validator == "additionalProperties" and error.validator_value is False:
+        declared = fields(error.schema)
+        yield from (
+            Flaw((name,), f"expected no such field, found {_shown(content[name])}")
+            for name in content
+            if name not in declared
+        )
+    else:
+        yield Flaw((), _said(error))
+
+
 def _said(error: ValidationError) -> str:
     wanted = error.validator_value
-    named = ", ".join(map(str, wanted)) if isinstance(wanted, list) else wanted
+    named = " or ".join(map(str, wanted)) if isinstance(wanted, list) else wanted
     expected = EXPECTED.get(str(error.validator), "expected a valid JSON Schema").format(named)
     return f"{expected}, found {_shown(error.instance)}"
 

@@ -157,7 +157,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     version that computed it, `at` the evaluation's instant; the snapshot is exact from `at` up to `known_until`.
     `into` is the profile that an anonymous one is part of, with all that was received up to `into_since`: the newest
     snapshot of each tells who is linked. `bucketing_id` is what the visitor is bucketed by in experiments, if not
-    by the own id.
+    by the own id. `decides_anew`: a condition of a slot holds otherwise than before, which no transition tells.
     """
 
     key: Key
@@ -172,6 +172,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     into: Key | None = None
     into_since: int | None = None
     bucketing_id: str | None = None
+    decides_anew: bool = False
 
 
 class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,6 +172,11 @@ def capped_of(slot: str, variant: str) -> str:
     return unnamed(slot, variant, "capped")
 
 
+def is_cap(segment: str) -> bool:
+    """Whether it is the unnamed segment of a variant's cap."""
+    return segment.endswith("/capped")
+
+
 def consented_of(slot: str) -> str:
     """The unnamed segment of those who consented to a slot's purposes."""
     return unnamed(slot, "consented")
