@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 import websockets
+from websockets.exceptions import InvalidStatus
 
 from emulator.client import DEMO_SECRET_KEY, Client
 from segue.domain.profile import ProfileRef
@@ -34,7 +35,7 @@ async def flags(http: httpx.AsyncClient, token: str, hint: Mapping[str, Any]) ->
     answer = await http.post(
         "/ofrep/v1/evaluate/flags",
         params={"flagConfigEtag": hint["etag"]},
-        json={"context": {}},
+        json={"context": {"segue_deadline_ms": 10_000}},
         headers={"Authorization": f"Bearer {token}"},
     )
     return {flag["key"]: flag["variant"] for flag in answer.json()["flags"]}
@@ -44,7 +45,7 @@ async def flags(http: httpx.AsyncClient, token: str, hint: Mapping[str, Any]) ->
 async def test_what_a_visitor_does_is_told_to_their_pages_and_asking_anew_shows_it(
     tmp_path: Path, platform: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with running(tmp_path, "--platform", platform) as url:
+    with running(tmp_path, "--platform", platform, "--shop") as url:
         async with (
             httpx.AsyncClient(base_url=url, timeout=HEARD_WITHIN_S, trust_env=False) as http,
             Client.connected(url) as client,
@@ -66,6 +67,8 @@ async def test_what_a_visitor_does_is_told_to_their_pages_and_asking_anew_shows_
                 shown = await flags(http, mine, hint)
             async with http.stream("GET", "/v1/stream?token=a-token-of-nobody") as answer:
                 assert answer.status_code == 401
+            with pytest.raises(InvalidStatus, match="403"):
+                await websockets.connect(url.replace("http", "ws"), proxy=None)
     assert shown["homepage-hero"] == "welcome"
     logs = [file.read_text(errors="replace") for file in tmp_path.rglob("*.log")]  # noqa: ASYNC240  # all is over
     assert not any(mine in log for log in [*logs, *capfd.readouterr()])
