@@ -15,6 +15,7 @@ from segue.domain.errors import Unavailable
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Document, Store, Write
 from tests.functions.looking_up import NOW, Site, looking_up
+from tests.functions.test_lookup import linked
 
 RECENT_MS = 250
 
@@ -132,6 +133,20 @@ async def test_an_erased_visitor_is_forgotten_within_that_moment(site: Site) -> 
         await site.embedded.store.commit([Write(path=path, data=None), Write(path=states, data=None)])
         site.clock.advance(RECENT_MS)
         assert await hero(client) == ("default", "unknown_visitor")
+
+
+async def test_a_visitor_who_turns_out_to_be_a_user_is_so_within_that_moment_and_from_memory_too(site: Site) -> None:
+    store = Watched(site.embedded.store)
+    async with site.instance(store, RECENT_MS) as client:
+        await in_the_cart(site, "anna")
+        assert await hero(client, "anna") == WAITING
+        await linked(site)
+        await site.update()
+        assert await hero(client, "anna") == WAITING
+        site.clock.advance(RECENT_MS)
+        assert await hero(client, "anna") == WAITING
+        read = len(store.read)
+        assert (await hero(client, "anna"), len(store.read)) == (WAITING, read)
 
 
 def test_no_more_are_kept_than_may_be_and_nobody_older_than_that() -> None:
