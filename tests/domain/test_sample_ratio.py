@@ -65,7 +65,7 @@ def drawn(seed: int, lost: float) -> list[int]:
 
 
 def test_an_arm_that_loses_visitors_is_found_and_a_fair_experiment_passes() -> None:
-    fair = [p_value(drawn(seed, 0.0), [0.5, 0.3, 0.2]) or 0.0 for seed in range(40)]
+    fair = [p_value(drawn(seed, 0.0), [0.5, 0.3, 0.2]) or 0.0 for seed in range(20)]
     losing = [p_value(drawn(seed, 0.1), [0.5, 0.3, 0.2]) or 0.0 for seed in range(5)]
     assert min(fair) > SUSPICIOUS > max(losing)
     assert 0.2 < sum(p < 0.5 for p in fair) / len(fair) < 0.8

@@ -42,19 +42,19 @@ def seen(site: Pushing, visitor: ProfileRef = ADA) -> Message:
     return site.received(site.event("Page Viewed", anonymous_id=visitor.value), profile=visitor)
 
 
-def identified(site: Pushing, visitor: ProfileRef = ADA) -> list[Message]:
-    """What ingest makes of the call that says that the visitor is Ruth."""
-    call = site.event("$identify", anonymous_id=visitor.value, user_id=RUTH.value)
+def identified(site: Pushing, visitor: ProfileRef = ADA, user: ProfileRef = RUTH) -> list[Message]:
+    """What ingest makes of the call that says that the visitor is the user."""
+    call = site.event("$identify", anonymous_id=visitor.value, user_id=user.value)
     link = LinkRequested(
-        key=key_of(RUTH),
-        profile=RUTH,
+        key=key_of(user),
+        profile=user,
         anonymous_key=key_of(visitor),
         anonymous=visitor,
         source="shop",
         message_id=call.message_id,
         at=site.clock.now(),
     )
-    return [site.received(call, profile=RUTH), site.message(LINK_REQUESTED, link, id=f"link {call.message_id}")]
+    return [site.received(call, profile=user), site.message(LINK_REQUESTED, link, id=f"link {call.message_id}")]
 
 
 async def happens(site: Pushing, *messages: Message) -> None:
@@ -76,13 +76,13 @@ async def bucketed_by(site: Pushing, profile: ProfileRef = RUTH) -> str | None:
 
 
 async def test_a_user_is_bucketed_by_the_anonymous_id_they_came_with_in_whatever_order_it_is_told(
-    tmp_path: Path,
+    site: Pushing,
 ) -> None:
     for number, order in enumerate(itertools.permutations(range(3))):
-        async with pushing(tmp_path / str(number)) as site:
-            messages = [seen(site), *identified(site)]
-            await happens(site, *(messages[index] for index in order), *messages)
-            assert await bucketed_by(site) == "ada", order
+        visitor, user = ProfileRef("anonymous_id", f"visitor-{number}"), ProfileRef("user_id", f"user-{number}")
+        messages = [seen(site, visitor), *identified(site, visitor, user)]
+        await happens(site, *(messages[index] for index in order), *messages)
+        assert await bucketed_by(site, user) == visitor.value, order
 
 
 async def test_a_user_who_is_known_keeps_their_own_id_through_every_login(site: Pushing) -> None:

@@ -5,31 +5,41 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from segue.domain.catalog import key_hash
 from segue.domain.experiment import Experiment, assigned
 from segue.domain.profile import ProfileRef
 from segue.domain.time import MINUTE
 from segue.domain.visitor_token import issued
-from tests.functions.looking_up import Site, looking_up
+from tests.functions.looking_up import SECRET_KEY, Site, looking_up
 
-HERO = "homepage-hero"
+HERO = "hero"
 ARMS = [{"id": "control"}, {"id": "large"}]
 EXPERIMENTS: Mapping[str, Any] = {"banner": {"name": "Banner", "status": "running", "arms": ARMS}}
+SEGMENTS: Mapping[str, Any] = {"keen": {"name": "Keen", "when": {"did": "Product Added", "within": "1d"}}}
+SOURCES: Mapping[str, Any] = {"shop": {"name": "Shop", "secret_keys": [key_hash(SECRET_KEY)]}}
 SLOTS: Mapping[str, Any] = {
+    "hero": {"name": "Hero", "variants": [{"name": "welcome", "segment": "keen", "content": {}}], "default": {}},
     "banner": {
         "name": "Banner",
         "variants": [{"name": "large", "experiment": "banner", "arm": "large", "content": {"size": "large"}}],
         "default": {"size": "small"},
-    }
+    },
 }
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with looking_up(tmp_path) as site:
-        await site.publish(experiments=EXPERIMENTS, slots=SLOTS)
+    async with looking_up(tmp_path, published=False) as site:
+        await publish(site, EXPERIMENTS)
         yield site
+
+
+async def publish(site: Site, experiments: Mapping[str, Any]) -> None:
+    definitions = {"sources": SOURCES, "segments": SEGMENTS, "slots": SLOTS, "experiments": experiments}
+    await site.embedded.catalog.publish(msgspec.json.encode(definitions))
 
 
 async def decided(site: Site, slot: str, *, key: str | None = None, **question: Any) -> Any:
@@ -119,7 +129,7 @@ async def test_a_flag_has_what_an_exposure_is_made_of_while_one_is_owed(site: Si
         "exposure_id": exposure["messageId"],
     }
     won = {"banner": EXPERIMENTS["banner"] | {"status": "stopped", "winner": "large"}}
-    await site.publish(experiments=won, slots=SLOTS)
+    await publish(site, won)
     site.clock.advance(2 * MINUTE)
     flag = (await site.http.post("/ofrep/v1/evaluate/flags/banner", json=asked)).json()
     assert flag["metadata"] == {"segue_reason": "experiment", "experiment": "banner", "arm": "large"}
@@ -127,7 +137,7 @@ async def test_a_flag_has_what_an_exposure_is_made_of_while_one_is_owed(site: Si
 
 async def test_whoever_fulfils_the_condition_of_an_experiment_takes_part_in_it(site: Site) -> None:
     keen = {"banner": EXPERIMENTS["banner"] | {"when": {"did": "Product Added", "within": "10m"}}}
-    await site.publish(experiments=keen, slots=SLOTS)
+    await publish(site, keen)
     visitor = {"anonymous_id": drawn("large")}
     assert "experiment" not in await decided(site, "banner", profile=visitor)
     await site.happens(visitor["anonymous_id"], "Product Added")
