@@ -6,9 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -51,11 +54,29 @@ def _create_bucket(url: str) -> None:
 def service_account() -> Credentials:
     """A key file as Google's console makes it, with a key that nobody knows."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
     email = "segue@tests.iam.gserviceaccount.com"
-    return {"type": "service_account", "client_email": email, "private_key_id": "1", "private_key": pem}
+    return {"type": "service_account", "client_email": email, "private_key_id": "1", "private_key": _pem(key).decode()}
+
+
+def certified(folder: Path, host: str) -> tuple[Path, Path]:
+    """The files of a key, and of the certificate that it signed for a host itself."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)]), datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = (
+        builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    )
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    kept, signed = folder / "key.pem", folder / "certificate.pem"
+    kept.write_bytes(_pem(key))
+    signed.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return kept, signed
+
+
+def _pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 class Gcs:

@@ -5,6 +5,7 @@ import socket
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -72,11 +73,15 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def serving(app: Starlette) -> AsyncIterator[str]:
-    """The app on a free port of 127.0.0.1, until the block ends: its URL."""
+async def serving(app: Starlette, key: Path | None = None, certificate: Path | None = None) -> AsyncIterator[str]:
+    """The app on a free port of 127.0.0.1, until the block ends: its URL. With the files of a key and its certificate
+    it speaks TLS."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
+        listener.listen()  # who connects before the server has started waits for it
+        server = uvicorn.Server(
+            uvicorn.Config(app, lifespan="off", log_level="warning", ssl_keyfile=key, ssl_certfile=certificate)
+        )
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/"

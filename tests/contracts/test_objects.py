@@ -3,22 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
-from obstore.store import MemoryStore
+from obstore.store import GCSStore, MemoryStore
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from segue.adapters.web import WebObjects
-from segue.adapters.web.proxy import VettingProxy
+from segue.adapters.web.proxy import Streams, VettingProxy
 from segue.domain.destination import Storage
 from segue.domain.errors import Conflict, NotFound, Rejected, SegueError, Unavailable
 from segue.ports import ABSENT
-from tests.buckets import BUCKET, S3_CREDENTIALS, Gcs, s3, service_account
+from tests.buckets import BUCKET, S3_CREDENTIALS, Gcs, certified, s3, service_account
 from tests.contracts.receiver import serving
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 SECRETS = {"ads": S3_CREDENTIALS}
 PUBLIC = "93.184.215.14"
@@ -159,6 +164,31 @@ async def test_a_name_that_changes_its_address_in_between_is_not_connected_to() 
         assert isinstance(await _refused(objects, endpoint=f"https://minio.example:{port}"), Unavailable)
         await objects.close()
     assert connected == []
+
+
+async def test_the_library_reaches_a_vetted_address_through_the_proxy_and_in_tls(tmp_path: Path) -> None:
+    connected: list[str] = []
+    gcs = Gcs()
+    key, certificate = certified(tmp_path, "bucket.example")
+    async with serving(gcs.app, key, certificate) as url:
+        port = int(url.rstrip("/").rpartition(":")[2])
+
+        async def connect(address: str, _port: int) -> Streams:
+            connected.append(address)
+            return await asyncio.open_connection("127.0.0.1", port)
+
+        proxy = VettingProxy(resolving([PUBLIC]), connect)
+        client: ClientConfig = {"proxy_url": await proxy.url(), "root_certificate": certificate.read_bytes()}
+        bucket = GCSStore(
+            BUCKET,
+            base_url="https://bucket.example",
+            service_account_key=msgspec.json.encode(service_account()).decode(),
+            client_options=client,
+        )
+        await bucket.put_async("m", b"through", use_multipart=False)
+        assert bytes(await (await bucket.get_async("m")).bytes_async()) == b"through"
+        await proxy.close()
+    assert connected == [PUBLIC]
 
 
 async def test_the_proxy_serves_only_whom_it_was_made_for() -> None:

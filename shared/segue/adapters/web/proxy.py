@@ -8,10 +8,15 @@ import asyncio
 import base64
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeAlias
 
-from segue.adapters.web.vetting import Resolve, vetted
+from segue.adapters.web.vetting import Resolve, resolve, vetted
 from segue.domain.errors import SegueError
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect: TypeAlias = Callable[[str, int], Awaitable[Streams]]
 
 LONGEST_HEAD = 16_384
 HEAD_TIMEOUT_S = 10.0
@@ -20,10 +25,14 @@ CHUNK = 65_536
 
 
 class VettingProxy:
-    """Tunnels to public addresses, for whoever was given its URL. It belongs to the event loop that starts it."""
+    """Tunnels to public addresses, for whoever was given its URL. It belongs to the event loop that starts it.
 
-    def __init__(self, resolve: Resolve) -> None:
+    `resolve` and `connect` are the system's unless a test brings its own.
+    """
+
+    def __init__(self, resolve: Resolve = resolve, connect: Connect = asyncio.open_connection) -> None:
         self._resolve = resolve
+        self._connect = connect
         self._token = secrets.token_hex(16)
         self._server: asyncio.Server | None = None
 
@@ -70,12 +79,12 @@ class VettingProxy:
             for name, _, value in said
         )
 
-    async def _connected(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connected(self, host: str, port: int) -> Streams:
         error: Exception = ConnectionError(f"{host} has no address")
         for address in await vetted(host, port, self._resolve, allow_private=False):
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    return await asyncio.open_connection(address, port)
+                    return await self._connect(address, port)
             except (OSError, TimeoutError) as refused:
                 error = refused
         raise error
