@@ -58,6 +58,22 @@ async def test_what_a_server_cannot_take_now_is_sent_again_and_arrives_once(
     assert first["sentAt"] < last["sentAt"]
 
 
+async def test_a_page_that_stays_open_goes_on_sending(site: Site, page: Page) -> None:
+    """Chromium lets 64 KiB outlive a page at a time, and refuses what is more."""
+    await page.goto(site.put("/long", "long", 'data-off="pages clicks scroll time"'))
+    visitor = await visitor_of(page)
+    await page.evaluate(
+        """async () => {
+            for (let number = 0; number < 200; number++) {
+                segue.track("Long", {text: "x".repeat(500)});
+                await new Promise((resolve) => setTimeout(resolve, 50));
+            }
+        }"""
+    )
+    events = await site.until(visitor, lambda found: len(found) == 200)
+    assert names(events) == ["Long"] * 200
+
+
 async def test_what_a_server_refuses_for_good_is_not_sent_again(site: Site, page: Page) -> None:
     visitor = await opened(site, page, "/refused")
     site.faults = [(400, {})]
