@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, google, http, lookup, pipeline, preview, store_ops, stream, tracker
+from tests.bench import evaluator, google, http, lookup, open_page, pipeline, preview, store_ops, stream, tracker
 from tests.bench.measurement import Measurement, show
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
@@ -17,6 +17,7 @@ BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **store_ops.BENCHES,
     **tracker.BENCHES,
     **stream.BENCHES,
+    **open_page.BENCHES,
 }
 
 
