@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -110,6 +111,7 @@ async def _run(
     front_url = "http://{}:{}".format(*listener.getsockname())
     sites = [*origins, front_url] if shop else origins
     await catalogs.publish(platform.ports.catalog, allowing(definitions, sites))
+    await admin.create(platform.settings.project, _topics_alone(), admin.Endpoints(functions={}, archives={}))
     with _started(topology()["functions"], folder) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         endpoints = admin.Endpoints(
@@ -327,3 +329,8 @@ def _settings(folder: Path) -> Mapping[str, str]:
 
 def _archived_topics() -> Sequence[str]:
     return [each["archive"] for each in topology()["subscriptions"].values() if "archive" in each]
+
+
+def _topics_alone() -> Mapping[str, Any]:
+    """The topology without whatever is pushed: a function may listen to a topic before it can be pushed to."""
+    return {"topics": topology()["topics"], "subscriptions": {}}

@@ -56,6 +56,7 @@ async def test_what_a_visitor_does_is_told_to_their_pages_and_asking_anew_shows_
                 http.stream("GET", address) as answer,
                 websockets.connect(url.replace("http", "ws") + address, proxy=None) as socket,
             ):
+                assert answer.status_code == 200
                 page = Page(answer)
                 stands = await page.told()
                 assert msgspec.json.decode(await socket.recv()) == {"type": "connected", "etag": stands.id}
