@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from emulator.yaml_file import Broken
 from segue import catalogs
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog as definitions
+from segue.domain import edition
 from segue.domain.errors import Unavailable
+from segue.domain.experiment import redraws
 from segue.ports import Catalog
 
 POLL_S = 1.0
@@ -103,12 +105,17 @@ def publish(
     Segments that ask for what was not measured so far answer as they were defined before until the archive has been
     looked through for it; the command waits for that, and says how far it is. It goes on without the command, too.
 
-    The same definitions as the current version's change nothing. FIRESTORE_EMULATOR_HOST leads to the emulator.
+    A warning names experiments whose visitors are drawn anew under way. The same definitions as the current version's
+    change nothing. FIRESTORE_EMULATOR_HOST leads to the emulator.
     """
     if platform == "google" and not project:
         raise click.UsageError("--platform google needs --project, or SEGUE_PROJECT")
     place = _firestore(project or "", database) if platform == "google" else _data_folder(data)
-    published = asyncio.run(_publish(_loaded(folder), place))
+    published, redrawn = asyncio.run(_publish(_loaded(folder), place))
+    for id_ in redrawn:
+        click.echo(
+            f"Warning: experiments.{id_}: it is running, and by this change visitors change arms, or leave", err=True
+        )
     click.echo(f"{folder}: in force as version {published.version}")
     if published.waiting:
         click.echo(f"filling from the archive: {', '.join(sorted(published.waiting))}")
@@ -167,9 +174,14 @@ def _contents(data: bytes) -> str:
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
 
 
-async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> catalogs.Compiled:
+async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> tuple[catalogs.Compiled, Sequence[str]]:
+    """What is in force now, and the running experiments that are drawn anew by it."""
     async with place as port:
-        return catalogs.compiled(await catalogs.publish(port, data))
+        current = await port.current()
+        before = definitions.parse(edition.read(current.data).definitions).experiments if current else {}
+        published = catalogs.compiled(await catalogs.publish(port, data))
+    after = published.catalog.experiments
+    return published, [id_ for id_ in sorted(before.keys() & after.keys()) if redraws(id_, before[id_], after[id_])]
 
 
 @asynccontextmanager

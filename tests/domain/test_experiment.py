@@ -16,7 +16,7 @@ from segue.domain.bucket import bucket
 from segue.domain.catalog import parse, problems
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
-from segue.domain.experiment import Experiment, Holdout, assigned, audience_of, is_held_out
+from segue.domain.experiment import Experiment, Holdout, assigned, audience_of, is_held_out, redraws
 
 ARMS = [{"id": "a"}, {"id": "b"}]
 
@@ -121,6 +121,40 @@ def test_while_coverage_grows_nobody_changes_arms_and_nobody_leaves(weights: Seq
         before = {visitor: arm for visitor, arm in now.items() if arm}
         assert abs(len(before) - len(VISITORS) * percent / 100) < 40
     assert len(before) == len(VISITORS)
+
+
+PART = {"namespace": {"id": "home", "range": [0.2, 0.5]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_redrawn"),
+    [
+        ({}, {}, False),
+        ({"coverage": 0.2}, {"coverage": 0.3}, False),
+        ({"coverage": 0.3}, {"coverage": 0.2}, True),
+        ({}, {"seed": "another"}, True),
+        ({}, {"seed": "hero"}, False),
+        ({}, {"name": "Renamed"}, False),
+        ({}, {"arms": [{"id": "arm-1"}, {"id": "arm-0"}]}, True),
+        ({}, {"arms": [{"id": "arm-0", "weight": 0.4}, {"id": "arm-1", "weight": 0.6}]}, True),
+        ({}, {"arms": [{"id": "arm-0", "weight": 0.5}, {"id": "arm-1", "weight": 0.5}]}, False),
+        (PART, {}, False),
+        ({}, PART, True),
+        (PART, {"namespace": {"id": "home", "range": [0.1, 0.6]}}, False),
+        (PART, {"namespace": {"id": "home", "range": [0.3, 0.6]}}, True),
+        (PART, {"namespace": {"id": "cart", "range": [0.2, 0.5]}}, True),
+        ({}, {"status": "stopped", "seed": "another"}, False),
+        ({"status": "draft"}, {"seed": "another"}, False),
+    ],
+)
+def test_a_change_is_a_redraw_where_somebody_changes_arms_or_leaves(
+    before: dict[str, Any], after: dict[str, Any], is_redrawn: bool
+) -> None:
+    old, new = experiment(**before), experiment(**after)
+    assert redraws("hero", old, new) == is_redrawn
+    if old.status == new.status == "running":
+        was, is_ = [{each: arm_of("hero", tried, each) for each in VISITORS[:200]} for tried in (old, new)]
+        assert any(arm and is_[each] != arm for each, arm in was.items()) == is_redrawn
 
 
 def test_arms_get_their_shares() -> None:

@@ -178,6 +178,17 @@ def test_publish_makes_a_version_of_what_has_changed(tmp_path: Path) -> None:
     assert [result.output.rpartition(" ")[2] for result in (first, again, changed)] == ["1\n", "1\n", "2\n"]
 
 
+def test_publish_warns_where_visitors_of_a_running_experiment_change_arms(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    written = "experiments: {hero: {name: Hero, status: running, coverage: %s, arms: [{id: a}, {id: %s}]}}"
+    warned = []
+    for coverage, arm in ((0.1, "b"), (0.5, "b"), (0.5, "c"), (0.2, "c")):
+        result = run("publish", "--catalog", folder(tmp_path, a=written % (coverage, arm)), "--data", data)
+        assert result.exit_code == 0
+        warned.append("Warning: experiments.hero" in result.stderr)
+    assert warned == [False, False, True, True]
+
+
 def test_publish_refuses_a_broken_catalogue_whole(tmp_path: Path) -> None:
     data = tmp_path / "data"
     result = run("publish", "--catalog", folder(tmp_path, a="segments:\n  one: {name: One}\n"), "--data", data)

@@ -176,6 +176,21 @@ def shares(experiment: Experiment) -> Sequence[float]:
     return [equal if arm.weight is None else arm.weight for arm in experiment.arms]
 
 
+def redraws(id_: str, before: Experiment, after: Experiment) -> bool:
+    """Whether visitors who take part change arms by this, or leave, while it is running; whoever the audience is."""
+    if before.status != "running" or after.status != "running":
+        return False
+    start, end = after.namespace.range if after.namespace else (0, 1)
+    was_start, was_end = before.namespace.range if before.namespace else (0, 1)
+    moved = before.namespace and after.namespace and before.namespace.id != after.namespace.id
+    narrowed = start > was_start or end < was_end or after.coverage < before.coverage
+    return bool(moved) or narrowed or _draw(id_, before) != _draw(id_, after)
+
+
+def _draw(id_: str, experiment: Experiment) -> tuple[str, Sequence[str], Sequence[float]]:
+    return experiment.seed or id_, [arm.id for arm in experiment.arms], shares(experiment)
+
+
 def problems(id_: str, experiment: Experiment) -> Iterator[Problem]:
     """What is wrong with an experiment of the catalogue beyond the form of each of its fields."""
     for path, message in [*_problems_of_arms(experiment.arms), *_problems_of_fields(experiment)]:
