@@ -35,13 +35,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
     """Who is asked about, by the names and the keys of their profiles, and for which slots: with the message `after`,
-    or the `newest` there is, or else what may be a moment old."""
+    or the `newest` there is, or what is known now; if it may be `recent`, what was known a moment ago will do."""
 
     names: Names
     keys: tuple[str, ...]
     slots: Collection[str]
     after: str | None = None
     newest: bool = False
+    recent: bool = False
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +93,7 @@ async def known_by(deadline: float, inquiry: Inquiry, compiled: Compiled, lookup
 def _at_hand(inquiry: Inquiry, compiled: Compiled, lookup: Lookup) -> Known:
     """What is known without waiting for anything, where that will do."""
     key = inquiry.keys[0]
-    at_once = inquiry.after is None and not inquiry.newest
+    at_once = inquiry.recent and not inquiry.newest and inquiry.after is None
     return Known(inquiry=inquiry, answer=lookup.at_hand(key, compiled) if at_once else None, key=key)
 
 

@@ -42,7 +42,9 @@ class Decisions:
         who = asker(request, compiled, self._platform)
         names = asked.visitor(question.profile, who.visitor)
         keys = tuple(map(self._key_of, names.profiles))
-        inquiry = Inquiry(names=names, keys=keys, slots=question.slots, after=question.after)
+        inquiry = Inquiry(
+            names=names, keys=keys, slots=question.slots, after=question.after, recent=who.visitor is None
+        )
         decisions = await decide(inquiry, compiled, self._lookup, deadline.at)
         return answered(_shown_to(who, decisions, compiled.catalog))
 

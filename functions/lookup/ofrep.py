@@ -110,6 +110,7 @@ class Evaluations:
             slots=compiled.slots.keys() if slots is None else slots,
             after=context.after,
             newest=not REFETCHING.isdisjoint(request.query_params),
+            recent=who.visitor is None,
         )
         return Evaluated(who, compiled, await known_by(deadline.at, inquiry, compiled, self._lookup))
 

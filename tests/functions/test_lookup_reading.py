@@ -13,6 +13,8 @@ from segue.adapters.system import ManualClock
 from segue.domain.document import profile_path
 from segue.domain.errors import Unavailable
 from segue.domain.profile import ProfileRef, profile_key
+from segue.domain.time import MINUTE
+from segue.domain.visitor_token import issued
 from segue.ports import Document, Store, Write
 from tests.functions.looking_up import NOW, Site, looking_up
 from tests.functions.test_lookup import linked
@@ -122,6 +124,19 @@ async def test_who_asks_for_an_event_or_for_the_segments_gets_nothing_from_memor
         answer = (await client.get("/v1/profiles/anonymous_id:ann/segments")).json()
         assert "high-purchase-intent" in [segment["id"] for segment in answer["segments"]]
         assert await hero(client) == WAITING
+
+
+async def test_a_visitors_own_browser_gets_nothing_from_memory(site: Site) -> None:
+    """An open page asks anew when it is told of a change, and is told once."""
+    visitor = issued(site.settings.profile_secret, ProfileRef("anonymous_id", "ann"), NOW, MINUTE)
+    headers = {"authorization": f"Bearer {visitor.token}", "origin": "http://localhost:8080"}
+    asked = {"slots": ["homepage-hero"], "deadline_ms": 10_000}
+    async with site.instance(recent_ms=RECENT_MS) as client:
+        await site.happens("ann", "Product Viewed")
+        assert await hero(client) == WELCOME
+        await in_the_cart(site, "ann")
+        answer = await client.post("/v1/decide", json=asked, headers=headers, auth=httpx.Auth())
+        assert answer.json()["homepage-hero"]["variant"] == WAITING[0]
 
 
 async def test_an_erased_visitor_is_forgotten_within_that_moment(site: Site) -> None:
