@@ -18,7 +18,7 @@ from segue.domain.document import (
 )
 from segue.domain.errors import Invalid
 from segue.domain.event import Event
-from segue.domain.membership import Interval, Timeline, Transition, covers
+from segue.domain.membership import Interval, Timeline, Transition, covers, is_named
 from segue.domain.message import (
     ERASURES,
     EVENTS,
@@ -246,7 +246,7 @@ class Checker:
         self._expect(
             state.due is None or state.due > ticked - GRACE, f"{key} was due at {state.due} and nobody said so"
         )
-        inside = {name for name, spans in state.memberships.items() if covers(spans, state.instant)}
+        inside = {name for name, spans in state.memberships.items() if is_named(name) and covers(spans, state.instant)}
         announced = _inside(self._transitions.get(key, []))
         self._expect(announced == inside, f"{key} is in {inside}, announced were {announced}")
 

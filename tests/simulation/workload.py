@@ -64,6 +64,16 @@ LATER_SEGMENTS = {name: SEGMENTS[name] for name in SEGMENTS if name != "spender"
 }
 """The second version: one segment less, one more that needs nothing new measured, and one that looks further back."""
 
+SLOT: Mapping[str, Any] = {
+    "name": "Hero",
+    "variants": [{"name": "again", "when": {"did": "Product Viewed", "within": "20m"}, "content": {}}],
+    "default": {},
+}
+LATER_SLOT = SLOT | {
+    "variants": [{"name": "again", "when": {"did": "Product Viewed", "within": "2h"}, "content": {}}],
+}
+"""What its condition asks for is known ahead like a segment, and told to nobody."""
+
 DESTINATIONS: Mapping[str, Any] = {
     "crm": {"webhook": {"url": "https://crm.example/segue", "secret": "hook"}},
     "ads": {"webhook": {"url": "https://ads.example/segue", "secret": "hook"}, "segments": ["viewer", "buyer"]},
@@ -76,7 +86,12 @@ def definitions(version: int) -> bytes:
     """What is published as the first version, and then as the second."""
     segments = SEGMENTS if version == 1 else LATER_SEGMENTS
     named = {name: {"name": name, **segment} for name, segment in segments.items()}
-    documents = {"segments": named, "destinations": DESTINATIONS, "settings": {"grace": "10s"}}
+    documents = {
+        "segments": named,
+        "slots": {"hero": SLOT if version == 1 else LATER_SLOT},
+        "destinations": DESTINATIONS,
+        "settings": {"grace": "10s"},
+    }
     return msgspec.json.encode(documents)
 
 
