@@ -69,6 +69,14 @@ def test_what_they_do_not_hold_answers_as_before_and_the_rest_as_now(changed: di
     assert dict(found.program.segments) == {"seen": before["seen"], "bought": after["bought"]}
 
 
+def test_a_trait_that_content_is_bound_to_has_no_value_before_it_is_filled() -> None:
+    before, after = rules.compile({"seen": VIEWED}), rules.compile({"seen": VIEWED}, told=["city"])
+    found = rules.bridge(before, after)
+    assert found is not None
+    assert (found.program.told, found.waiting) == ({}, frozenset())
+    assert rules.bridge(after, before) is None
+
+
 def test_a_bridge_measures_all_that_was_measured_so_that_nothing_given_back_is_filled_twice() -> None:
     old, new = {"seen": VIEWED, "bought": BOUGHT}, {"added": {"name": "It", "when": {"did": "Product Added"}}}
     first = bridged(old, new)
