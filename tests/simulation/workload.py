@@ -64,16 +64,6 @@ LATER_SEGMENTS = {name: SEGMENTS[name] for name in SEGMENTS if name != "spender"
 }
 """The second version: one segment less, one more that needs nothing new measured, and one that looks further back."""
 
-SLOT: Mapping[str, Any] = {
-    "name": "Hero",
-    "variants": [{"name": "again", "when": {"did": "Product Viewed", "within": "20m"}, "content": {}}],
-    "default": {},
-}
-LATER_SLOT = SLOT | {
-    "variants": [{"name": "again", "when": {"did": "Product Viewed", "within": "2h"}, "content": {}}],
-}
-"""What its condition asks for is known ahead like a segment, and told to nobody."""
-
 DESTINATIONS: Mapping[str, Any] = {
     "crm": {"webhook": {"url": "https://crm.example/segue", "secret": "hook"}},
     "ads": {"webhook": {"url": "https://ads.example/segue", "secret": "hook"}, "segments": ["viewer", "buyer"]},
@@ -82,13 +72,19 @@ DESTINATIONS: Mapping[str, Any] = {
 EVENT_NAMES = ("Product Viewed", "Product Viewed", "Product Added", "Order Completed", "Video Content Playing")
 
 
+def slot(within: str) -> Mapping[str, Any]:
+    """A slot whose condition looks back so far: it is known ahead like a segment, and told to nobody."""
+    variant = {"name": "again", "when": {"did": "Product Viewed", "within": within}, "content": {}}
+    return {"name": "Hero", "variants": [variant], "default": {}}
+
+
 def definitions(version: int) -> bytes:
     """What is published as the first version, and then as the second."""
     segments = SEGMENTS if version == 1 else LATER_SEGMENTS
     named = {name: {"name": name, **segment} for name, segment in segments.items()}
     documents = {
         "segments": named,
-        "slots": {"hero": SLOT if version == 1 else LATER_SLOT},
+        "slots": {"hero": slot("20m" if version == 1 else "2h")},
         "destinations": DESTINATIONS,
         "settings": {"grace": "10s"},
     }
