@@ -136,7 +136,9 @@ class Hub:
         finally:
             self.follow(ear, ())
             self._all.discard(ear)
-            self._of_visitor -= Counter([visitor])
+            self._of_visitor[visitor] -= 1
+            if not self._of_visitor[visitor]:
+                del self._of_visitor[visitor]
 
     def follow(self, ear: Ear, keys: Collection[str]) -> None:
         """Let an ear hear of these profiles, and of no others."""

@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,6 +29,8 @@ LAST_EVENT_ID = "last-event-id"
 """The header in which a browser says by itself what it was told last; `lastEventID` in the address, for who cannot."""
 
 BEGUN_WITHIN_S = 10.0
+"""How long an instance that hears nothing yet is not served: later it answers, with 503."""
+
 PAUSE_S = 1.0
 
 CLOSED: Mapping[type[Exception], int] = {Unauthorized: 4401, Throttled: 4429, Unavailable: 1013, Exception: 4400}
@@ -51,7 +53,8 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str], limits:
     async def listening(_app: Starlette) -> AsyncIterator[None]:
         begun = asyncio.Event()
         task = asyncio.create_task(listen(platform.ports, hub, new_id, begun))
-        await asyncio.wait([asyncio.create_task(begun.wait())], timeout=BEGUN_WITHIN_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(begun.wait(), BEGUN_WITHIN_S)
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
