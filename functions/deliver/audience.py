@@ -48,7 +48,7 @@ class Exporter:
         if manifest and manifest.newest.at >= export.at:
             return None
         progress = export.progress
-        if progress is None or progress.base != base:
+        if progress is None or (progress.base, progress.storage) != (base, audience.definition(storage)):
             progress = await self._begun(storage, export, base, manifest)
         if progress.part is None:
             found = audience.completed(manifest, export.destination, export.segment, storage, progress, export.at)
@@ -71,7 +71,7 @@ class Exporter:
         sizes = await self._archive.sizes(export.at)
         members = sizes[export.segment].members if export.segment in sizes else 0
         kind = "full" if export.full else audience.kind_of_next(manifest, storage, export.at)
-        return audience.begun(base, manifest, kind, members, self._rows)
+        return audience.begun(base, manifest, storage, kind, members, self._rows)
 
     async def _rows_of(
         self,

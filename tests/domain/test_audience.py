@@ -71,7 +71,7 @@ def test_the_same_rows_have_the_same_name_and_bytes_and_others_have_others() -> 
 @settings(max_examples=50)
 @given(st.sets(TEXTS), st.integers(0, 5))
 def test_everybody_is_in_one_part(identifiers: set[str], depth: int) -> None:
-    progress = audience.begun("", None, "full", 0, 1)
+    progress = audience.begun("", None, storage(), "full", 0, 1)
     progress = msgspec.structs.replace(progress, depth=depth)
     parts = []
     while (part := progress.part) is not None:
@@ -86,7 +86,7 @@ def test_everybody_is_in_one_part(identifiers: set[str], depth: int) -> None:
 )
 def test_there_are_as_many_parts_as_there_and_before_were_members_for(members: int, before: int, depth: int) -> None:
     known = manifest(export("full", members=before))
-    assert audience.begun("v", known, "delta", members, 10).depth == depth
+    assert audience.begun("v", known, storage(), "delta", members, 10).depth == depth
 
 
 @settings(max_examples=50)
@@ -110,10 +110,10 @@ def test_a_full_export_is_due_if_there_is_none_or_it_is_old_or_another() -> None
 def test_a_completed_export_takes_its_place_behind_those_it_stands_on() -> None:
     known = manifest(export("full", at=1, members=5))
     file = File(path="f", part="", entered=3, exited=1, bytes=9, sha256="0")
-    delta = audience.advanced(audience.begun("v", known, "delta", 5, 10), file)
+    delta = audience.advanced(audience.begun("v", known, storage(), "delta", 5, 10), file)
     completed = audience.completed(known, "ads", "buyer", storage(), delta, 2)
     assert [(each.kind, each.at, each.members) for each in completed.exports] == [("full", 1, 5), ("delta", 2, 7)]
-    full = audience.completed(known, "ads", "buyer", storage(), audience.begun("v", known, "full", 5, 10), 3)
+    full = audience.completed(known, "ads", "buyer", storage(), audience.begun("v", known, storage(), "full", 5, 10), 3)
     assert [(each.kind, each.at, each.members) for each in full.exports] == [("full", 3, 0)]
     assert audience.decode(audience.encode(completed)) == completed
 

@@ -193,6 +193,19 @@ async def test_an_export_in_parts_goes_on_from_any_of_them_and_ends_as_one(site:
     assert members(site) == everybody - {"user-3"} | {"late"}
 
 
+async def test_an_export_whose_bucket_changes_meanwhile_begins_anew_in_the_other(site: Pushing) -> None:
+    await become(site, ["ada", "ben", "carla"])
+    (begun, _) = [each async for each in _taken(steps(site, NOW), 2)]
+    moved = {**ADS, "storage": {**ADS["storage"], "bucket": "elsewhere"}}
+    await site.publish_catalog(destinations={"ads": moved})
+    site.clock.advance(HOUR)
+    assert await site.push("deliver", site.message(AUDIENCE_DUE, begun)) == 204
+    for again in await waiting(site):
+        await site.push("deliver", again)
+    site.buckets["audiences"] = site.buckets["elsewhere"]
+    assert members(site) == {"ada", "ben", "carla"}
+
+
 async def test_of_two_exporters_at_once_one_is_first_and_the_other_begins_anew(site: Pushing) -> None:
     await become(site, ["ada"])
     await exported(site)

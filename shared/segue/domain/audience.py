@@ -83,10 +83,12 @@ class Rows(NamedTuple):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an export has come that stands on the version `base` of the manifest ('': there is none). It has
+    """How far an export has come that stands on the version `base` of the manifest ('': there is none), and on the
+    storage as it was defined then (see `definition`): whatever changes of either, it begins anew. It has
     `2 ** depth` parts, of which `parts_done` are; `files` are theirs."""
 
     base: str
+    storage: str
     kind: Kind
     depth: int
     parts_done: int = 0
@@ -139,12 +141,17 @@ def kind_of_next(manifest: Manifest | None, storage: Storage, at: int) -> Kind:
     return "full" if at - manifest.exports[0].at >= storage.full_every else "delta"
 
 
-def begun(base: str, manifest: Manifest | None, kind: Kind, members: int, rows: int) -> Progress:
+def definition(storage: Storage) -> str:
+    """The version of a storage's definition: the same for the same definition, and for no other."""
+    return hashlib.sha256(storage.model_dump_json().encode()).hexdigest()[:16]
+
+
+def begun(base: str, manifest: Manifest | None, storage: Storage, kind: Kind, members: int, rows: int) -> Progress:
     """An export of which nothing is done, in as many parts as files of about so many rows need."""
     most, depth = max(members, manifest.newest.members if manifest else 0), 0
     while (1 << depth) * rows < most:
         depth += 1
-    return Progress(base=base, kind=kind, depth=depth)
+    return Progress(base=base, storage=definition(storage), kind=kind, depth=depth)
 
 
 def advanced(progress: Progress, file: File | None) -> Progress:
