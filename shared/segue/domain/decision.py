@@ -157,7 +157,7 @@ def fallback(slot: Slot | None, reason: Reason) -> Decision:
 
 
 MISSED: Mapping[str, Reason] = {"cap": "capped", "schedule": "off_schedule"}
-"""The reason for the default where nothing but this target of a variant does not hold."""
+"""The reason for the default where nothing but this target of a variant fails to hold; a cap comes before a schedule."""
 
 
 def _filling(slot_id: str, slot: Slot, variant: Variant) -> Filling:
@@ -209,7 +209,8 @@ def _filled(place: Place, visitor: Visitor) -> tuple[Filling | None, Assignment 
     for filling in place.fillings:
         misses = [name for name, holds in filling.targets.items() if not holds(visitor)]
         if misses:
-            missed = missed or (MISSED.get(misses[0]) if len(misses) == 1 else None)
+            only = MISSED.get(misses[0]) if len(misses) == 1 else None
+            missed = "capped" if "capped" in (only, missed) else missed or only
             continue
         variant = filling.variant
         if variant.experiment is None:
