@@ -157,7 +157,7 @@ def fallback(slot: Slot | None, reason: Reason) -> Decision:
 
 
 MISSED: Mapping[str, Reason] = {"cap": "capped", "schedule": "off_schedule"}
-"""The reason for the default where nothing but this target of a variant fails to hold; a cap comes before a schedule."""
+"""The reason for the default where only this target of a variant does not hold; a cap comes before a schedule."""
 
 
 def _filling(slot_id: str, slot: Slot, variant: Variant) -> Filling:
