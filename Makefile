@@ -8,10 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SDKS := tests/sdks/node_modules/.ready
+CLOUD := build/cloud/.ready
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: help demo test test-all sdks check bench fuzz lock tracker
+.PHONY: help demo test test-all sdks cloud check bench fuzz lock tracker
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,11 +25,13 @@ test: $(READY) ## the facts, in under 3 minutes, with one smoke run on the Googl
 	@echo "Testing: everything quick, on $(WORKERS) workers"
 	@HYPOTHESIS_PROFILE=default SIMULATION_SEEDS=80 $(PYTEST) -m "not slow and (smoke or not google)"
 
-test-all: $(READY) $(if $(shell command -v npm),$(SDKS)) ## everything: more examples, the slow tests, all of the Google emulators
+test-all: $(READY) $(CLOUD) $(if $(shell command -v npm),$(SDKS)) ## everything: more examples, the slow tests, all of the Google emulators
 	@echo "Testing: everything, on $(WORKERS) workers"
 	@HYPOTHESIS_PROFILE=all $(PYTEST)
 
 sdks: $(SDKS) ## install the packages of npm that tests drive (npm), at the locked versions
+
+cloud: $(CLOUD) ## download what Google's Terraform provider knows (49 MB), which tests hold infra/terraform against
 
 check: $(READY) ## format, lint, types and imports
 	@echo "Checking the format"
@@ -77,4 +80,10 @@ $(READY): requirements.lock pyproject.toml
 $(SDKS): tests/sdks/package-lock.json
 	@echo "Setting up tests/sdks with the locked packages (once, and after they change)"
 	@cd tests/sdks && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(CLOUD): tests/terraform/requirements.txt | $(READY)
+	@echo "Downloading the schema of Google's Terraform provider (once, and after its version changes)"
+	@rm -rf build/cloud
+	@$(PIP) download --no-deps --require-hashes --requirement tests/terraform/requirements.txt --dest build/cloud
 	@touch $@

@@ -10,7 +10,7 @@ from tests.project.files import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "demo", "test", "test-all", "sdks", "check", "bench", "fuzz", "lock", "tracker"}
+TARGETS = {"help", "demo", "test", "test-all", "sdks", "cloud", "check", "bench", "fuzz", "lock", "tracker"}
 
 
 def test_the_makefile_has_the_promised_targets_and_help_lists_each() -> None:

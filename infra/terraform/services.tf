@@ -1,0 +1,86 @@
+# A Cloud Run service for each function, all from one image.
+
+locals {
+  environment = {
+    for name in keys(local.functions) : name => merge(
+      {
+        SEGUE_PLATFORM         = "google"
+        SEGUE_PROJECT          = var.project
+        SEGUE_CATALOG_DATABASE = google_firestore_database.catalog.name
+        SEGUE_DATA             = "/tmp/segue"
+        HOST                   = "0.0.0.0"
+      },
+      contains(keys(local.pushed), name) ? {
+        SEGUE_PUSH_AUDIENCE = local.audiences[name]
+        SEGUE_PUSH_ACCOUNT  = google_service_account.push.email
+      } : {},
+      # The load balancer sets these headers on every request, and nothing else can call a public function.
+      contains(keys(local.public), name) ? { SEGUE_GEO_HEADERS = "client-geo" } : {},
+    )
+  }
+}
+
+resource "google_cloud_run_v2_service" "functions" {
+  for_each = local.functions
+
+  name                = each.key
+  location            = var.region
+  ingress             = each.value.callers == "anyone" ? "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER" : "INGRESS_TRAFFIC_INTERNAL_ONLY"
+  custom_audiences    = try([local.audiences[each.key]], [])
+  deletion_protection = var.protected
+
+  template {
+    service_account                  = google_service_account.functions[each.key].email
+    timeout                          = "${local.seconds[each.value.timeout]}s"
+    max_instance_request_concurrency = each.value.concurrency
+
+    scaling {
+      min_instance_count = try(var.instances[each.key].min, each.value.instances.min)
+      max_instance_count = try(var.instances[each.key].max, each.value.instances.max)
+    }
+
+    containers {
+      image   = var.image
+      command = slice(local.commands[each.key], 0, 1)
+      args    = slice(local.commands[each.key], 1, length(local.commands[each.key]))
+
+      resources {
+        limits            = { cpu = "1", memory = each.value.memory }
+        startup_cpu_boost = true
+        # What listens hears between requests, too.
+        cpu_idle = !can(each.value.listens)
+      }
+
+      dynamic "env" {
+        for_each = local.environment[each.key]
+
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+
+      dynamic "env" {
+        for_each = toset(each.value.secrets)
+
+        content {
+          name = env.value
+
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.all[env.value].secret_id
+              version = "latest"
+            }
+          }
+        }
+      }
+    }
+  }
+
+  # Releases are not Terraform's: they say which image runs, and who gets it.
+  lifecycle {
+    ignore_changes = [client, client_version, template[0].containers[0].image, template[0].revision, traffic]
+  }
+
+  depends_on = [google_project_service.all, google_secret_manager_secret_iam_member.functions]
+}
