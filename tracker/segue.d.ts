@@ -14,6 +14,8 @@ interface Decision {
   variant: string | null;
   reason: string;
   segment?: string;
+  /** The arm that the visitor is in. That they are was told with the answer. */
+  experiment?: { experiment: string; arm: string };
 }
 
 interface Segue {

@@ -203,8 +203,9 @@ async def test_who_withdraws_is_in_no_segment_any_more_and_nothing_more_is_store
     await page.get_by_role("button", name="Keep this choice").click()
     await expect(page.get_by_text("You did not agree")).to_be_attached()
     await expect_forgotten(page)
+    while (await segue.segments(profile))["segments"]:
+        await page.wait_for_timeout(50)  # Segue hears of it a moment after the browser has forgotten
     await segue.settle()
-    assert (await segue.segments(profile))["segments"] == []
 
     told = await segue.ledger()
     await page.goto(f"{shop}/products/marlow-midi")
