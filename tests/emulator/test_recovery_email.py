@@ -19,6 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from emulator.recovery_email.mail import Customer, Shop
 from emulator.recovery_email.receiver import Receiver
 from emulator.recovery_email.sent import Sent
+from emulator.recovery_email.signature import is_genuine
 from tests.contracts.receiver import serving
 from tests.journeys.killed import free_port
 
@@ -132,6 +133,11 @@ async def test_who_bought_meanwhile_or_is_unknown_or_elsewhere_gets_none(url: st
 async def test_an_address_that_would_bring_headers_along_is_not_written_to(url: str, mailbox: Mailbox) -> None:
     assert await post(url, profile={"user_id": "eve"}) == 204
     assert mailbox.received == []
+
+
+@pytest.mark.parametrize("timestamp", ["", "now", "-1", "1.5", "9" * 5_000, "²"])
+def test_what_says_no_instant_is_not_genuine(timestamp: str) -> None:
+    assert not is_genuine(SECRET, timestamp, "v1=", b"", time.time())
 
 
 async def test_what_is_no_delivery_is_refused(url: str) -> None:
