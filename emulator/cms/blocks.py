@@ -41,10 +41,28 @@ class HeroBlock(blocks.StructBlock):
         label_format = "{headline}"
 
 
+class _AsWritten:
+    """A choice of ids, which are text: what was chosen is read without asking Segue what there is to choose from.
+
+    Wagtail looks each value up among the choices, in case they are no text, for every page that is shown.
+    """
+
+    def normalize_choice(self, value: str) -> str:
+        return value
+
+
+class SegmentsBlock(_AsWritten, blocks.MultipleChoiceBlock):
+    """Segments of Segue."""
+
+
+class SlotBlock(_AsWritten, blocks.ChoiceBlock):
+    """A slot of Segue."""
+
+
 class VariantBlock(blocks.StructBlock):
     """A hero for somebody."""
 
-    segments = blocks.MultipleChoiceBlock(
+    segments = SegmentsBlock(
         choices=catalog.segments, label="For visitors who are in any of", widget=CheckboxSelectMultiple
     )
     content = HeroBlock(label="They see")
@@ -58,7 +76,7 @@ class PersonalisedBlock(blocks.StructBlock):
     """A hero that is chosen for its visitor. It reads from top to bottom: the first that fits is shown."""
 
     variants = blocks.ListBlock(VariantBlock(), default=[], label="First, your variants, in this order")
-    slot = blocks.ChoiceBlock(
+    slot = SlotBlock(
         choices=catalog.slots,
         required=False,
         label="Then, what Segue has for the visitor in the slot",

@@ -14,11 +14,16 @@ import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from emulator import beside
 from emulator.client import Client
 from emulator.server import listening
 from tests.browser import browser, page, visiting, visitor
+from tests.contracts.receiver import serving
 from tests.journeys.running import ROOT, SEGUE, running
 
 __all__ = ["browser", "page", "visitor"]
@@ -176,6 +181,26 @@ async def test_whatever_a_client_sends_is_answered_and_fails_nothing(magazine: M
         for method in ("POST", "PUT", "DELETE", "TRACE"):
             assert (await http.request(method, "/token")).status_code in (403, 404, 405)
         assert (await http.get("/", headers={"host": "somewhere.example"})).status_code == 400
+
+
+async def test_a_page_asks_segue_for_its_visitor_s_flags_and_nothing_else(magazine: Magazine, tmp_path: Path) -> None:
+    shutil.copytree(magazine.data, tmp_path / "cms", ignore=shutil.ignore_patterns("catalog"))
+    asked: list[str] = []
+
+    async def refuse(request: Request) -> Response:
+        asked.append(request.url.path)
+        return Response(status_code=404)
+
+    listener = listening(0)
+    url = beside.address(listener)
+    async with serving(Starlette(routes=[Route("/{path:path}", refuse, methods=["GET", "POST"])])) as segue:
+        with beside.magazine(listener, segue.rstrip("/"), tmp_path / "cms"):
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
+                assert USUAL in (await http.get("/")).text
+                assert asked == []
+                assert USUAL in (await http.get("/", headers={"cookie": f"{VISITOR_ID}=v"})).text
+    flags = "/ofrep/v1/evaluate/flags"
+    assert set(asked) == {f"{flags}/segment.category-browser", f"{flags}/journal-hero"}
 
 
 async def live_address(http: httpx.AsyncClient) -> str:
