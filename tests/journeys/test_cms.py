@@ -294,6 +294,35 @@ async def test_an_editor_goes_on_while_segue_is_away(
     assert f"desk at {url}/admin/: log in as before" in capfd.readouterr().out
 
 
+async def test_a_page_that_becomes_private_is_kept_for_nobody(magazine: Magazine) -> None:
+    async with (
+        httpx.AsyncClient(base_url=magazine.url, trust_env=False, timeout=60) as http,
+        httpx.AsyncClient(base_url=magazine.url, trust_env=False, timeout=60) as editor,
+    ):
+        await editor.get("/admin/login/")
+        await post(editor, "/admin/login/", username="editor", password=magazine.password)
+        home = (await live_address(http)).split("/")[2]
+        below = re.findall(r"/admin/pages/(\d+)/edit/", (await editor.get(f"/admin/pages/{home}/")).text)
+        assert (await http.get("/linen/")).status_code == 200
+        privacy = f"/admin/pages/{below[-1]}/privacy/"
+        try:
+            await post(editor, privacy, restriction_type="login")
+            refused = await http.get("/linen/")
+            assert (refused.status_code, "no-store" in refused.headers["cache-control"]) == (302, True)
+            theirs = await editor.get("/linen/")
+            assert (theirs.status_code, "no-store" in theirs.headers["cache-control"]) == (200, True)
+            assert (await http.get("/linen/")).status_code == 302
+        finally:
+            await post(editor, privacy, restriction_type="none")
+        assert (await http.get("/linen/")).status_code == 200
+
+
+async def post(http: httpx.AsyncClient, path: str, **said: str) -> None:
+    """A form of the editors' desk, sent."""
+    form = {"csrfmiddlewaretoken": http.cookies["csrftoken"], **said}
+    assert (await http.post(path, data=form)).status_code in (200, 302)
+
+
 async def edit(page: Page, url: str) -> None:
     """Open the home page's form, which has its editor's choices."""
     await page.goto(f"{url}/admin/pages/")
