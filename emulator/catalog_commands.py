@@ -22,6 +22,7 @@ from segue.domain import catalog as definitions
 from segue.domain import edition
 from segue.domain.errors import Unavailable
 from segue.domain.experiment import redraws
+from segue.domain.membership import is_named
 from segue.ports import Catalog
 
 POLL_S = 1.0
@@ -118,9 +119,15 @@ def publish(
         )
     click.echo(f"{folder}: in force as version {published.version}")
     if published.waiting:
-        click.echo(f"filling from the archive: {', '.join(sorted(published.waiting))}")
+        click.echo(f"filling from the archive: {', '.join(_filling(published.waiting))}")
     if published.prepared is not None and not detach:
         asyncio.run(_filled(url, key, published.version))
+
+
+def _filling(waiting: frozenset[str]) -> Sequence[str]:
+    """The segments, and in a word what slots and experiments ask for themselves."""
+    named = sorted(filter(is_named, waiting))
+    return [*named, "conditions of slots and experiments"] if len(named) < len(waiting) else named
 
 
 @catalog.command()

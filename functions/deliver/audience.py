@@ -89,6 +89,7 @@ class Exporter:
             hashed=storage.hashed,
             purposes=storage.purposes,
             granted_unsaid=catalog.settings.granted_unsaid,
+            max_age=catalog.settings.max_age,
         )
         now = await self._archive.audience(asked, export.at, part)
         if kind == "full" or manifest is None:

@@ -164,6 +164,15 @@ async def test_who_did_not_consent_or_no_longer_does_is_left_out(archive: Archiv
     assert await named(archive, purposes=("ads", "mail"), granted_unsaid=("mail",)) == ["ada"]
 
 
+async def test_a_consent_that_came_later_than_events_may_counts_for_nothing(archive: ArchiveFile) -> None:
+    await archive.append("memberships", [snapshot(ADA, *EVER)])
+    message = consent(ADA, 2, ads=True)
+    late = msgspec.structs.replace(message, data=message.data.replace(b'"received_at":2', b'"received_at":9'))
+    await archive.append("events", [late])
+    assert await named(archive, purposes=("ads",), max_age=7) == ["ada"]
+    assert await named(archive, purposes=("ads",), max_age=6) == []
+
+
 async def test_an_erased_member_is_named_no_more(archive: ArchiveFile) -> None:
     await archive.append("memberships", [snapshot(ADA, *EVER), snapshot(BEN, *EVER)])
     await archive.erase({key(ADA): NOW})

@@ -178,6 +178,14 @@ def test_publish_makes_a_version_of_what_has_changed(tmp_path: Path) -> None:
     assert [result.output.rpartition(" ")[2] for result in (first, again, changed)] == ["1\n", "1\n", "2\n"]
 
 
+def test_publish_names_no_segment_that_nobody_named(tmp_path: Path) -> None:
+    data, slots = tmp_path / "data", "slots: {hero: {name: Hero, default: {}, variants: [{name: a, %s, content: {}}]}}"
+    run("publish", "--catalog", folder(tmp_path, a=GOOD), "--data", data)
+    asked = "when: {did: Something New}"
+    result = run("publish", "--catalog", folder(tmp_path, a=GOOD, b=slots % asked), "--data", data, "--detach")
+    assert "filling from the archive: conditions of slots and experiments\n" in result.output
+
+
 def test_publish_warns_where_visitors_of_a_running_experiment_change_arms(tmp_path: Path) -> None:
     data = tmp_path / "data"
     written = "experiments: {hero: {name: Hero, status: running, coverage: %s, arms: [{id: a}, {id: %s}]}}"

@@ -15,6 +15,7 @@ import msgspec
 
 from segue.domain.destination import Format, IdentifierName, Storage
 from segue.domain.errors import Invalid, Unavailable
+from segue.domain.time import DAY
 
 SCHEMA = 1
 """The newest shape of a manifest that this code reads, and the one it writes."""
@@ -27,13 +28,15 @@ Kind: TypeAlias = Literal["full", "delta"]
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
     """The members of a segment who consented to all `purposes`, each by an identifier, hashed or not. `granted_unsaid`
-    are the purposes that count as granted until something is said of them."""
+    are the purposes that count as granted until something is said of them, `max_age` (ms) how old what is said may be
+    when it comes."""
 
     segment: str
     identifier: IdentifierName
     hashed: bool
     purposes: tuple[str, ...] = ()
     granted_unsaid: tuple[str, ...] = ()
+    max_age: int = 30 * DAY
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):

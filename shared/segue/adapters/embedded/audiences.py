@@ -79,7 +79,7 @@ def identifiers(connection: duckdb.DuckDBPyConnection, asked: Audience, at: int,
 def _leave_out_who_did_not_consent(connection: duckdb.DuckDBPyConnection, asked: Audience, at: int) -> None:
     """By a segment of those who did, so that consent is here what it is everywhere."""
     consented = {"name": "Consented", "when": {"all": [{"consent": purpose} for purpose in asked.purposes]}}
-    program = rules.compile({"consented": consented}, granted_unsaid=asked.granted_unsaid)
+    program = rules.compile({"consented": consented}, granted_unsaid=asked.granted_unsaid, max_age=asked.max_age)
     Batch(connection).run({"consented": consented}, program, at)
     connection.execute(CONSENTED, {"at": at})
 
