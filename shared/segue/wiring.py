@@ -1,5 +1,6 @@
 """The only place that picks adapters: one platform a process, put together at the first request."""
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
@@ -42,12 +43,15 @@ def platform() -> Platform:
 
 
 def prepare() -> None:
-    """Import what takes long of the environment's platform, and open nothing: the server may still fork.
+    """Import what takes long of the environment's platform, and open nothing: the server may still fork. What is there
+    by then stays, and no garbage collection looks at it again: that would hold up every request for as long.
 
-    For a function whose first request is to be answered in time, too.
+    For a function that answers in time, its first request and every other one.
     """
     for module in _SLOW_TO_IMPORT.get(os.environ.get("SEGUE_PLATFORM", ""), ()):
         import_module(f"segue.adapters.{module}")
+    gc.collect()
+    gc.freeze()
 
 
 def use(platform: Platform | None) -> None:

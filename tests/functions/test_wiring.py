@@ -64,10 +64,11 @@ def test_importing_a_function_opens_nothing_and_imports_no_platform(function: st
 
 def test_lookup_has_imported_its_platform_before_its_first_request_and_still_opened_nothing() -> None:
     program = (
-        "import sys, threading, functions.lookup.main\n"
+        "import gc, sys, threading, functions.lookup.main\n"
         "from segue import wiring\n"
-        "print('segue.adapters.google.platform' in sys.modules, threading.active_count(), wiring._installed)"
+        "print('segue.adapters.google.platform' in sys.modules, threading.active_count(), wiring._installed, "
+        "gc.get_freeze_count() > 50_000)"
     )
     environment = {"SEGUE_PLATFORM": "google"}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment)
-    assert ended.stdout == b"True 1 None\n"
+    assert ended.stdout == b"True 1 None True\n"
