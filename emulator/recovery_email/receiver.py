@@ -66,21 +66,23 @@ class Receiver:
     def _work(self, delivery: Delivery, key: str) -> HTTPStatus:
         if delivery.segment != SEGMENT:
             return HTTPStatus.NO_CONTENT
-        outdated = self._sent.is_outdated(str(sorted(delivery.profile.items())), delivery.seq)
+        visitor = str(sorted(delivery.profile.items()))
+        outdated = self._sent.is_outdated(visitor, delivery.seq)
         customer = self._customer(delivery.profile.get("user_id", ""))
         if delivery.transition != "entered" or outdated or customer is None:
             return HTTPStatus.NO_CONTENT
-        return self._write(customer, key) if self._sent.claim(key) else HTTPStatus.NO_CONTENT
+        transition = f"{visitor} {delivery.seq}"  # is signed, as the Idempotency-Key is not
+        return self._write(customer, key, transition) if self._sent.claim(transition) else HTTPStatus.NO_CONTENT
 
-    def _write(self, customer: Customer, key: str) -> HTTPStatus:
-        """Whoever is cut short in here keeps the key: rather no e-mail than two."""
+    def _write(self, customer: Customer, key: str, transition: str) -> HTTPStatus:
+        """Whoever is cut short in here keeps the transition: rather no e-mail than two."""
         try:
             send(reminder(self._shop, customer, key, time.time()), *self._smtp)
         except ValueError:
             _logger.warning("%s: the address is none that can be written to", key)
         except (OSError, smtplib.SMTPException) as error:
             _logger.warning("%s: the mail server did not take it: %s", key, type(error).__name__)
-            self._sent.release(key)
+            self._sent.release(transition)
             return HTTPStatus.SERVICE_UNAVAILABLE
         return HTTPStatus.NO_CONTENT
 

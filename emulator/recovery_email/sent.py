@@ -1,4 +1,4 @@
-"""What was done already, in a SQLite file: each key once, and how far each visitor has come."""
+"""What was done already, in a SQLite file: each transition once, and how far each visitor has come."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS sent (key TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS taken (transition TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS newest (visitor TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 """
 
@@ -29,15 +29,17 @@ class Sent:
             (newest,) = connection.execute("SELECT seq FROM newest WHERE visitor = ?", (visitor,)).fetchone()
         return bool(seq < newest)
 
-    def claim(self, key: str) -> bool:
-        """Take a key; whether nobody had it yet. It stays taken, whatever happens to who took it, unless released."""
+    def claim(self, transition: str) -> bool:
+        """Take a transition; whether nobody had it yet. It stays taken, whoever is cut short, unless released."""
         with self._open() as connection:
-            return connection.execute("INSERT INTO sent VALUES (?) ON CONFLICT DO NOTHING", (key,)).rowcount == 1
+            return (
+                connection.execute("INSERT INTO taken VALUES (?) ON CONFLICT DO NOTHING", (transition,)).rowcount == 1
+            )
 
-    def release(self, key: str) -> None:
-        """Give a key back, for nothing was done."""
+    def release(self, transition: str) -> None:
+        """Give a transition back, for nothing was done."""
         with self._open() as connection:
-            connection.execute("DELETE FROM sent WHERE key = ?", (key,))
+            connection.execute("DELETE FROM taken WHERE transition = ?", (transition,))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

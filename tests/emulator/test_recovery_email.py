@@ -89,6 +89,11 @@ async def test_a_transition_that_comes_three_times_is_one_e_mail(url: str, mailb
     assert len({each["Message-ID"] for each in mailbox.received}) == 2
 
 
+async def test_a_transition_that_comes_again_under_another_key_is_the_same(url: str, mailbox: Mailbox) -> None:
+    assert [await post(url, key=key) for key in ("k:1:mail", "k:2:mail")] == [204, 204]
+    assert len(mailbox.received) == 1
+
+
 async def test_the_e_mail_is_text_and_html_that_is_escaped(url: str, mailbox: Mailbox) -> None:
     await post(url)
     text, html = (part.get_content() for part in mailbox.received[0].iter_parts())
