@@ -8,7 +8,7 @@ import ast
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -31,6 +31,7 @@ _KINDS: Mapping[str, Kind] = {
 """By the first that the annotation has in it."""
 
 _OF_ITS_TOOLKIT = {"connection", "count", "depends_on", "for_each", "id", "lifecycle", "provider", "provisioners"}
+"""Arguments that the bindings add to every resource."""
 
 
 class Argument(NamedTuple):
@@ -51,9 +52,13 @@ class Schema:
     def arguments(self, type_: str, data: bool = False) -> Mapping[str, Argument] | None:
         """The arguments of a resource or data source; None if the provider has none of the type."""
         folder = _folder(type_, data)
-        return self.of_block(type_, _camel(folder), data) if self._source(folder) else None
+        if self._source(folder) is None:
+            return None
+        return self.of_block(type_, _camel(folder), data, _OF_ITS_TOOLKIT)
 
-    def of_block(self, type_: str, block: str, data: bool = False) -> Mapping[str, Argument]:
+    def of_block(
+        self, type_: str, block: str, data: bool = False, without: Set[str] = frozenset()
+    ) -> Mapping[str, Argument]:
         """The arguments of a nested block of a type."""
         source = self._source(_folder(type_, data)) or ""
         found = re.search(rf"^class {block}\b.*?def __init__\((.*?)\) -> None:", source, re.MULTILINE | re.DOTALL)
@@ -63,7 +68,7 @@ class Schema:
         return {
             each.arg: _argument(each.annotation, default is None)
             for each, default in zip(signature.args.kwonlyargs, signature.args.kw_defaults, strict=True)
-            if each.annotation and each.arg not in _OF_ITS_TOOLKIT
+            if each.annotation and each.arg not in without
         }
 
     def attributes(self, type_: str, data: bool = False) -> set[str]:

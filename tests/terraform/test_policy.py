@@ -4,15 +4,17 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
+import hcl2
 import pytest
 
 from emulator.topology import topology
-from segue import settings
+from segue import settings, telemetry
 from segue.domain import message
+from segue.domain.enrichment.place import HEADERS
 from tests.project.files import ROOT
-from tests.terraform.configuration import Body, blocks, of_type, resources, texts
+from tests.terraform.configuration import FOLDER, Body, blocks, of_type, parsed, resources, texts
 
 FUNCTIONS: Mapping[str, Mapping[str, Any]] = topology()["functions"]
 
@@ -214,6 +216,42 @@ def test_a_function_has_an_entry_point_in_its_source(name: str) -> None:
     assert FUNCTIONS[name]["target"] in defined
     if FUNCTIONS[name].get("server") == "uvicorn":
         assert (ROOT / "functions" / name / "__main__.py").exists()
+
+
+def test_the_load_balancer_sends_each_public_function_its_own_paths_under_its_limits() -> None:
+    (url_map,) = [found for found in of_type("google_compute_url_map") if found.name == "public"]
+    (rule,) = within(url_map.body, "path_matcher", "path_rule")
+    assert rule["paths"] == "${path_rule.value.paths}"
+    assert rule["service"] == "${google_compute_backend_service.functions[path_rule.key].id}"
+    (service,) = of_type("google_compute_backend_service")
+    assert service.body["for_each"] == "${local.public}"
+    assert service.body["security_policy"] == "${google_compute_security_policy.limits[each.key].id}"
+
+
+def test_the_load_balancer_says_where_a_visitor_is_in_every_header_that_ingest_believes() -> None:
+    (service,) = of_type("google_compute_backend_service")
+    set_here = {header.split(":")[0].lower() for header in service.body["custom_request_headers"]}
+    assert set_here == set(HEADERS["client-geo"].values())
+
+
+def test_no_log_of_requests_is_kept() -> None:
+    (service,) = of_type("google_compute_backend_service")
+    assert [block["enable"] for block in blocks(service.body, "log_config")] == [False]
+    (exclusion,) = of_type("google_logging_project_exclusion")
+    assert "run.googleapis.com/requests" in exclusion.body["filter"]
+
+
+def test_what_is_counted_in_the_log_is_an_event_of_it() -> None:
+    (named,) = [block["counted"] for block in parsed()["logs.tf"]["locals"]]
+    assert set(named.values()) <= set(get_args(telemetry.EventName))
+
+
+def test_every_environment_says_what_has_no_default_and_nothing_unknown() -> None:
+    variables = {name: body for block in parsed()["variables.tf"]["variable"] for name, body in block.items()}
+    required = {name for name, body in variables.items() if "default" not in body}
+    for path in sorted(FOLDER.glob("*.tfvars")):
+        given = {name for name in hcl2.loads(path.read_text(encoding="utf-8")) if not name.startswith("__")}
+        assert required <= given <= set(variables), path.name
 
 
 def test_each_address_leads_to_one_function() -> None:

@@ -11,7 +11,7 @@ from tests.terraform.provider import Argument, Kind, Schema, schema
 
 pytestmark = pytest.mark.slow  # it needs a download, as `make test-all` makes it
 
-META = {"count", "depends_on", "dynamic", "for_each", "lifecycle", "provider"}
+META = {"count", "depends_on", "for_each", "lifecycle", "provider"}
 """What Terraform itself adds to every resource."""
 
 TYPES: Mapping[Kind, type | tuple[type, ...]] = {
@@ -32,14 +32,15 @@ def problems(resource: Resource, known: Schema) -> Iterator[str]:
     if arguments is None:
         yield f"{resource.address}: the provider has no {resource.type}"
     else:
-        yield from _problems(resource.address, resource.body, arguments, known, resource)
+        body = {name: value for name, value in resource.body.items() if name not in META}
+        yield from _problems(resource.address, body, arguments, known, resource)
 
 
 def _problems(
     path: str, body: Body, arguments: Mapping[str, Argument], known: Schema, resource: Resource
 ) -> Iterator[str]:
     dynamic = {name for block in body.get("dynamic", ()) for name in block if not name.startswith("__")}
-    given = {name for name in body if not name.startswith("__")} - META | dynamic
+    given = {name for name in body if not name.startswith("__")} - {"dynamic"} | dynamic
     yield from (f"{path}: unknown argument {name}" for name in sorted(given - set(arguments)))
     required = {name for name, argument in arguments.items() if argument.required}
     yield from (f"{path}: missing argument {name}" for name in sorted(required - given))
