@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Page, expect
@@ -83,6 +84,12 @@ def _screenshot(name: str) -> Path:
     folder = ROOT / "build" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.png"
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"anonymous_id": 1}', '{"a":' * 2_000, "[" * 100_000])
+async def test_what_asks_for_no_token_is_refused(site: str, body: str) -> None:
+    async with httpx.AsyncClient(base_url=site, trust_env=False) as http:
+        assert (await http.post("/token", content=body)).status_code in (400, 413)
 
 
 def test_its_page_carries_the_snippet_that_the_command_prints() -> None:

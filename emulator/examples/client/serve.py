@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 SEGUE = os.environ.get("SEGUE", "http://127.0.0.1:8080")
 SECRET_KEY = os.environ.get("SEGUE_SECRET_KEY", "demo-secret-key")
+LARGEST_BODY = 1_024
 PAGES = Path(os.environ.get("PAGES", Path(__file__).with_name("pages")))
 
 
@@ -29,8 +30,13 @@ class Asked(msgspec.Struct):
 
 async def token(request: Request) -> Response:
     """POST {"anonymous_id"}: a token that opens this visitor's profile to their browser, for a quarter of an hour."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY:
+            return Response(status_code=413)
     try:
-        asked = msgspec.json.decode(await request.body(), type=Asked)
+        asked = msgspec.json.decode(body, type=Asked)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Response(status_code=400)
     wanted = {"profile": {"anonymous_id": asked.anonymous_id}}
