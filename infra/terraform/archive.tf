@@ -9,7 +9,7 @@ resource "google_bigquery_dataset" "archive" {
 }
 
 resource "google_bigquery_table" "archives" {
-  for_each = toset([for subscription in local.archives : subscription.archive])
+  for_each = local.archived_as
 
   dataset_id               = google_bigquery_dataset.archive.dataset_id
   table_id                 = replace(each.key, "-", "_")
@@ -28,11 +28,17 @@ resource "google_bigquery_table" "archives" {
     { name = "message_id", type = "STRING", mode = "REQUIRED" },
     { name = "publish_time", type = "TIMESTAMP", mode = "REQUIRED" },
     { name = "attributes", type = "JSON", mode = "REQUIRED" },
-    { name = "data", type = "JSON", mode = "REQUIRED" },
+    { name = "data", type = each.value, mode = "REQUIRED" },
   ])
 }
 
 locals {
+  # What has become a dead letter may be no JSON.
+  archived_as = {
+    for name, subscription in local.archives :
+    subscription.archive => contains(keys(local.dead_lettered), name) ? "JSON" : "BYTES"
+  }
+
   archive_tables = {
     for name, table in google_bigquery_table.archives : name => "${table.project}.${table.dataset_id}.${table.table_id}"
   }

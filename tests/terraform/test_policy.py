@@ -265,3 +265,9 @@ def test_the_topology_names_every_collection_of_documents() -> None:
     )
     found = set(re.findall(r'return f"([a-z_]+)/\{', code)) | {"states", "profiles", "failed_events", "links", "sweeps"}
     assert set(topology()["collections"]) == found
+
+
+def test_the_topology_names_every_field_that_a_document_has() -> None:
+    code = (ROOT / "shared" / "segue" / "adapters" / "google" / "store.py").read_text(encoding="utf-8")
+    (mask,) = re.findall(r"field_paths=(\[.*?\])", code)
+    assert set(topology()["fields"]) == {*ast.literal_eval(mask), *re.findall(r'field_path="(\w+)", increment', code)}

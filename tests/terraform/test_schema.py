@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.terraform.configuration import Body, Resource, blocks, resources, texts
+from tests.terraform.configuration import Body, Resource, blocks, parsed, resources, texts
 from tests.terraform.provider import Argument, Kind, Schema, schema
 
 pytestmark = pytest.mark.slow  # it needs a download, as `make test-all` makes it
@@ -81,6 +81,16 @@ def test_what_is_asked_of_a_resource_is_among_its_attributes() -> None:
         or reference[2] not in schema().attributes(reference[0], bool(data)) | {"id"}
     ]
     assert wrong == []
+
+
+def test_every_variable_and_every_local_that_is_named_is_there_and_used() -> None:
+    declared = {
+        "var": {name for block in parsed()["variables.tf"]["variable"] for name in block},
+        "local": {name for content in parsed().values() for block in content.get("locals", ()) for name in block},
+    }
+    for kind, names in declared.items():
+        used = {name for text in texts().values() for name in re.findall(rf"\b{kind}\.(\w+)", text)}
+        assert used == {name for name in names if not name.startswith("__")}
 
 
 def test_what_is_wrong_would_be_found() -> None:
