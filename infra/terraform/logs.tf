@@ -12,7 +12,6 @@ locals {
   counted = {
     failed_events    = "message_recorded"
     not_acknowledged = "message_not_acknowledged"
-    conflicts        = "commit_conflicted"
   }
 }
 
