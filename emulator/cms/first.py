@@ -5,6 +5,7 @@ import secrets
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from wagtail.models import Page, Site
 
 from emulator.cms.models import JournalPage
@@ -57,7 +58,8 @@ _LINEN = {
 def begin() -> str | None:
     """Make the pages and the editor, if there are none; the editor's password, which is kept nowhere."""
     if not JournalPage.objects.exists():
-        _pages()
+        with transaction.atomic():
+            _pages()
     if get_user_model().objects.exists():
         return None
     password = secrets.token_urlsafe(12)
