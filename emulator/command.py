@@ -1,27 +1,45 @@
 """The `segue` command: its subcommands, and how their errors are shown."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import click
 
-from emulator.audiences_commands import audiences
-from emulator.catalog_commands import catalog
-from emulator.demo_command import demo
-from emulator.experiments_command import experiments
-from emulator.explain_command import explain
-from emulator.failed_commands import failed
-from emulator.identity_commands import identity
-from emulator.log_commands import fold, replay
-from emulator.preview_commands import members, preview
-from emulator.privacy_commands import erase, export
-from emulator.rebuild_command import rebuild
-from emulator.run_commands import run
-from emulator.tracker_command import tracker
 from segue.domain.errors import SegueError
+
+COMMANDS: Mapping[str, str] = {
+    "audiences": "audiences_commands",
+    "catalog": "catalog_commands",
+    "demo": "demo_command",
+    "erase": "privacy_commands",
+    "experiments": "experiments_command",
+    "explain": "explain_command",
+    "export": "privacy_commands",
+    "failed": "failed_commands",
+    "fold": "log_commands",
+    "identity": "identity_commands",
+    "members": "preview_commands",
+    "preview": "preview_commands",
+    "rebuild": "rebuild_command",
+    "replay": "log_commands",
+    "run": "run_commands",
+    "tracker": "tracker_command",
+}
+"""The module of each subcommand, imported only when it is asked for: what one needs, the others need not wait for."""
 
 
 class Root(click.Group):
     """Shows an error that was raised on purpose, or that a file or a port caused, in its own words alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the same in every context
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = getattr(import_module(f"emulator.{COMMANDS[cmd_name]}"), cmd_name)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -34,26 +52,3 @@ class Root(click.Group):
 @click.version_option(package_name="segue", prog_name="segue")
 def main() -> None:
     """Segue turns what visitors do into segments at the moment they do it."""
-
-
-COMMANDS = (
-    audiences,
-    catalog,
-    demo,
-    erase,
-    experiments,
-    explain,
-    export,
-    failed,
-    fold,
-    identity,
-    members,
-    preview,
-    rebuild,
-    replay,
-    run,
-    tracker,
-)
-
-for command in COMMANDS:
-    main.add_command(command)

@@ -8,24 +8,40 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from emulator.client import Client
-from emulator.command import main
+from emulator.command import COMMANDS, main
 from tests.journeys.running import ROOT, SEGUE, running, segue
 
 
 def commands(group: click.Command, name: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield name
     if isinstance(group, click.Group):
-        for child, command in group.commands.items():
+        context = click.Context(group)
+        for child in group.list_commands(context):
+            command = group.get_command(context, child)
+            assert command, child
             yield from commands(command, (*name, child))
 
 
 @pytest.mark.parametrize("name", list(commands(main)), ids=" ".join)
 def test_every_command_says_what_it_is_for(name: tuple[str, ...]) -> None:
-    done = segue(*name, "--help")
+    done = CliRunner().invoke(main, [*name, "--help"])
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) > 4
+
+
+def test_the_command_lists_all_of_them() -> None:
+    done = segue("--help")
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) > 4
+    assert {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line} == {*COMMANDS}
+
+
+def test_a_command_that_is_none_is_named() -> None:
+    done = segue("replya")
+    assert done.returncode == 2
+    assert "No such command 'replya'" in done.stderr
 
 
 def test_the_version_is_the_projects() -> None:

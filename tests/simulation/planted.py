@@ -289,8 +289,6 @@ BUGS: Sequence[Variant] = (
     Variant(
         "clears the outbox without a precondition once it is published", evaluator=ClearsTheOutboxOnceItIsPublished
     ),
-    Variant("acknowledges before publishing", evaluator=AcknowledgesBeforePublishing),
-    Variant("publishes the outbox again only with new events", evaluator=RepublishesOnlyWithNewEvents),
     Variant("takes for published what was only meant to be", evaluator=BelievesWhatItMeantToPublish),
     Variant("writes without a precondition", evaluator=NeverComparesBeforeItSets),
     Variant("tries again without reading again", evaluator=TriesAgainWithoutReading),
@@ -310,6 +308,8 @@ BUGS: Sequence[Variant] = (
 )
 
 RARE_BUGS: Sequence[Variant] = (
+    Variant("acknowledges before publishing", evaluator=AcknowledgesBeforePublishing),
+    Variant("publishes the outbox again only with new events", evaluator=RepublishesOnlyWithNewEvents),
     Variant("follows no redirect", evaluator=FollowsNoRedirect),
     Variant("follows redirects without a proof", evaluator=FollowsRedirectsWithoutAProof),
     Variant("keeps only the ids of the user", evaluator=KeepsOnlyTheIdsOfTheUser),
