@@ -91,6 +91,5 @@ async def test_a_flood_with_one_key_leaves_the_others_calls_answered(
     assert set(before) == set(during) == {200}
     assert told.keys() == {200, 429}
     assert told[200] <= BURST + PER_SECOND * (lasted + 1)
-    assert told[429] > told[200]
     assert ledger["published"] == told[200] + QUIET_CALLS * 2
     assert p99(beside) < MUCH_WORSE * max(p99(alone), 1)
