@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from emulator.client import Client
 from segue.domain.profile import ProfileRef
 from tests.journeys.running import running, segue
@@ -18,6 +20,7 @@ TEN_PAST = 1_714_565_400_000
 NEW = "segments:\n  viewers:\n    name: Viewers\n    when: {did: Product Viewed}\n"
 
 
+@pytest.mark.slow
 async def test_a_platform_is_previewed_asked_about_its_past_and_rebuilt(tmp_path: Path) -> None:
     log, new, data = tmp_path / "log.ndjson", tmp_path / "new.yaml", str(tmp_path / "data")
     log.write_text(LOG.lstrip())
