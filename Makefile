@@ -51,13 +51,16 @@ fuzz: $(READY) ## the laws for an hour, the simulation for 10,000 histories; MIN
 	@SIMULATION_SEEDS=$(or $(SIMULATION_SEEDS),10000) $(PYTEST) -k whatever_happens tests/simulation
 	@MINUTES=$(or $(MINUTES),60) WORKERS=$(WORKERS) $(BIN)/python -m tests.fuzz
 
-lock: ## write requirements.lock anew from pyproject.toml, with the hashes of every platform's wheels
+lock: ## write both locks anew from pyproject.toml, with the hashes of every platform's wheels; the image's is infra/requirements.lock
 	@echo "Resolving the dependencies"
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip --quiet --disable-pip-version-check install uv
 	@build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --extra dev \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--output-file requirements.lock pyproject.toml
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --constraint requirements.lock \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file infra/requirements.lock pyproject.toml
 
 tracker: tracker/node_modules ## write tracker/*.min.js anew from their sources (needs node and npm)
 	@echo "Minifying the tracker"
