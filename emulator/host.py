@@ -19,12 +19,11 @@ from emulator.schedules import keep
 from emulator.server import listening, serve
 from emulator.storefront.served import allowing, with_shop
 from emulator.topology import function_of, topology
-from segue import catalogs, entrypoint, failures, telemetry, wiring
+from segue import catalogs, entrypoint, failures, metrics, telemetry, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
 from segue.adapters.web import WebHttp, WebObjects
-from segue.catalogs import Catalogs
 from segue.domain.message import TICKS, Tick
 from segue.domain.time import SECOND, duration
 from segue.ports import Clock, Message, Ports
@@ -96,12 +95,7 @@ async def embedded(
             clock=clock,
         )
         await catalogs.publish(ports.catalog, definitions)
-        platform = Platform(
-            settings=settings,
-            ports=ports,
-            catalogs=Catalogs(ports.catalog, clock),
-            locate=wiring.places(settings),
-        )
+        platform = wiring.assembled(settings, ports)
         wiring.use(platform)
         stack.callback(wiring.use, None)
         host = Host(platform, opened)
@@ -148,7 +142,8 @@ class Host:
         wanted = _subscribed()[subscription.name]
         if "function" in wanted:
             return await functions.push(self._functions[wanted["function"]], message)
-        await self._ports.archive.append(wanted["archive"], [message])
+        with metrics.on_behalf_of(metrics.PLATFORM):
+            await self._ports.archive.append(wanted["archive"], [message])
         return HTTPStatus.NO_CONTENT
 
     async def bury(self, subscription: Subscription, topic: str, message: Message) -> None:

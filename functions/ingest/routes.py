@@ -77,7 +77,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
         exception_handlers=entrypoint.exception_handlers,
     )
     answering.router.redirect_slashes = False  # it would name the address by the request's own Host
-    return beside_scripts(answering)
+    return entrypoint.Observed(beside_scripts(answering), "ingest")
 
 
 class Endpoint:

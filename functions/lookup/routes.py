@@ -37,7 +37,11 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
             *Segments(platform, lookup).routes,
             *Tokens(platform).routes,
         ],
-        middleware=[Middleware(Answers, platform.catalogs, CACHING, FOR_BROWSERS), Middleware(entrypoint.BugsAnswered)],
+        middleware=[
+            Middleware(entrypoint.Observed, "lookup"),
+            Middleware(Answers, platform.catalogs, CACHING, FOR_BROWSERS),
+            Middleware(entrypoint.BugsAnswered),
+        ],
         exception_handlers={kind: in_its_words(each) for kind, each in entrypoint.exception_handlers.items()},
     )
     app.router.redirect_slashes = False  # it would name the address by the request's own Host

@@ -15,13 +15,13 @@ from functions.stream.admission import Admission
 from functions.stream.channels import Events, Socket
 from functions.stream.hub import Hub, Limits
 from functions.stream.stream import Channel, Stream
-from segue import entrypoint, telemetry
+from segue import entrypoint, metrics, telemetry
 from segue.browsers import Answers
 from segue.domain.errors import SegueError, Throttled, Unauthorized, Unavailable
 from segue.domain.message import MEMBERSHIPS
 from segue.ports import Ports
 
-ADDRESS = "/v1/stream"
+FUNCTION, ADDRESS = "stream", "/v1/stream"
 
 CACHING = b"private, no-store"
 
@@ -52,7 +52,8 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str], limits:
     @asynccontextmanager
     async def listening(_app: Starlette) -> AsyncIterator[None]:
         begun = asyncio.Event()
-        task = asyncio.create_task(listen(platform.ports, hub, new_id, begun))
+        with metrics.on_behalf_of(FUNCTION):
+            task = asyncio.create_task(listen(platform.ports, hub, new_id, begun))
         with suppress(TimeoutError):
             await asyncio.wait_for(begun.wait(), BEGUN_WITHIN_S)
         yield
@@ -64,7 +65,11 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str], limits:
             _only_get(Route(ADDRESS, AsEvents(streaming))),
             WebSocketRoute(ADDRESS, AsSocket(streaming)),
         ],
-        middleware=[Middleware(Answers, platform.catalogs, CACHING), Middleware(entrypoint.BugsAnswered)],
+        middleware=[
+            Middleware(entrypoint.Observed, FUNCTION),
+            Middleware(Answers, platform.catalogs, CACHING),
+            Middleware(entrypoint.BugsAnswered),
+        ],
         exception_handlers=entrypoint.exception_handlers,
         lifespan=listening,
     )

@@ -4,6 +4,7 @@ import hashlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as ASGIMessage
 
-from segue import failures, telemetry
+from segue import failures, metrics, telemetry
 from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate
 from segue.domain.errors import Invalid, NotFound, Rejected, SegueError, Throttled, TooLarge, Unauthorized, Unavailable
@@ -49,6 +50,12 @@ STATUSES: Mapping[type[Exception], HTTPStatus] = {
     Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The first entry that an error is an instance of decides."""
+
+HANDSHAKES: Mapping[str, HTTPStatus] = {
+    "websocket.accept": HTTPStatus.SWITCHING_PROTOCOLS,
+    "websocket.close": HTTPStatus.FORBIDDEN,
+}
+"""What a server answers to a handshake, by what it is told first."""
 
 Identity: TypeAlias = Callable[[str | None], Awaitable[None]]
 """Verifies an Authorization header (None: there is none), and raises Unauthorized."""
@@ -89,6 +96,18 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
     then acknowledged too. Whatever else is raised, by the recording as well, brings the message back. A caller who is
     not the configured one gets 403, and nothing is recorded.
     """
+    began = perf_counter()
+    with metrics.on_behalf_of(function):
+        response, outcome = await _worked_on(request, platform, function, topic, handler)
+        metrics.MESSAGE_SECONDS.observe(perf_counter() - began, outcome)
+    return response
+
+
+async def _worked_on(
+    request: Request, platform: Wired, function: str, topic: str, handler: Handler
+) -> tuple[Response, str]:
+    """What a push is answered, and what came of it."""
+    outcome = "acknowledged"
     try:
         if platform.identity:
             await platform.identity(request.headers.get("authorization"))
@@ -98,8 +117,9 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
         except Rejected as error:
             message = _as_it_came(request.headers, body)
             await failures.record(platform.ports, function, topic, message, str(error))
+            outcome = "recorded"
     except Unauthorized as error:
-        return error_response(error, HTTPStatus.FORBIDDEN)
+        return error_response(error, HTTPStatus.FORBIDDEN), "refused"
     except Exception as error:
         telemetry.note(
             "message_not_acknowledged",
@@ -109,9 +129,9 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
             error=type(error).__name__,
             where=_where(error),
         )
-        return error_response(error)
+        return error_response(error), "returned"
     telemetry.note("message_acknowledged", "DEBUG", function=function)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
+    return Response(status_code=HTTPStatus.NO_CONTENT), outcome
 
 
 async def capped_body(request: Request, largest: int) -> bytes:
@@ -196,6 +216,31 @@ class BugsAnswered:
             await self._app(scope, receive, send)
         except Exception as error:
             await (await _answer_error(HTTPConnection(scope), error))(scope, receive, send)
+
+
+class Observed:
+    """Measures what an app answers on behalf of a function: of each request how long it took to begin with an answer,
+    and its status; of a WebSocket, until it was accepted (101) or refused (403)."""
+
+    def __init__(self, app: ASGIApp, function: str) -> None:
+        self._app = app
+        self._function = function
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
+        answered = False
+
+        async def send_observed(message: ASGIMessage) -> None:
+            nonlocal answered
+            if not answered:
+                answered = True
+                status = message.get("status") or HANDSHAKES.get(message["type"])
+                if status:
+                    metrics.REQUEST_SECONDS.observe(perf_counter() - began, str(status))
+            await send(message)
+
+        with metrics.on_behalf_of(self._function):
+            await self._app(scope, receive, send_observed)
 
 
 def safely(send: Send, caching: bytes) -> Send:

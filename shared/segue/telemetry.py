@@ -7,11 +7,12 @@ escaped by JSON itself, so that no value can begin a line of its own.
 import hashlib
 import logging
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
+
+from segue.metrics import NOTED
 
 EventName: TypeAlias = Literal[
     "request_failed",
@@ -68,15 +69,12 @@ FIELDS: Mapping[str, Callable[[object], object]] = {
 }
 """Every field a log line may carry, and how its value is shown."""
 
-counters: Counter[EventName] = Counter()
-"""How often each event was noted in this process."""
-
 _logger = logging.getLogger("segue")
 
 
 def note(event: EventName, severity: Severity = "INFO", **fields: object) -> None:
     """Count an event, and log it with the given fields. Raises KeyError for one that is not in `FIELDS`."""
-    counters[event] += 1
+    NOTED.add(event)
     level = logging.getLevelName(severity)
     if _logger.isEnabledFor(level):
         line = {"severity": severity, "event": event} | {name: FIELDS[name](value) for name, value in fields.items()}

@@ -11,6 +11,7 @@ import msgspec
 from segue import telemetry
 from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate, nowhere
+from segue.observed import observed
 from segue.ports import Ports
 from segue.settings import PlatformName, Settings
 
@@ -69,6 +70,13 @@ def places(settings: Settings) -> Locate:
     return located_by(settings.geoip)
 
 
+def assembled(settings: Settings, ports: Ports, identity: Identity | None = None) -> Platform:
+    """The platform of these ports, every call of which is measured. Raises Invalid if a setting names a broken file."""
+    ports = observed(ports)
+    catalogs = Catalogs(ports.catalog, ports.clock)
+    return Platform(settings=settings, ports=ports, catalogs=catalogs, identity=identity, locate=places(settings))
+
+
 def _embedded(settings: Settings) -> Platform:
     from segue.adapters.embedded.platform import EmbeddedPlatform
     from segue.adapters.system import SystemClock
@@ -85,8 +93,7 @@ def _embedded(settings: Settings) -> Platform:
         objects=WebObjects(settings.storage_secrets, allow_private=settings.allow_private_destinations),
         clock=clock,
     )
-    catalogs = Catalogs(ports.catalog, clock)
-    return Platform(settings=settings, ports=ports, catalogs=catalogs, locate=places(settings))
+    return assembled(settings, ports)
 
 
 def _google(settings: Settings) -> Platform:
@@ -108,8 +115,7 @@ def _google(settings: Settings) -> Platform:
         clock=clock,
     )
     identity = PushIdentity(settings.push_audience, settings.push_account, clock) if settings.push_account else None
-    catalogs = Catalogs(ports.catalog, clock)
-    return Platform(settings=settings, ports=ports, catalogs=catalogs, identity=identity, locate=places(settings))
+    return assembled(settings, ports, identity)
 
 
 _PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded, "google": _google}

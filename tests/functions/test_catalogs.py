@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from segue import telemetry
 from segue.adapters.system import ManualClock
 from segue.catalogs import FRESH, STALE, Catalogs
 from segue.domain.errors import Unavailable
+from segue.metrics import NOTED
 from segue.ports import PublishedCatalog
 
 NOW = 1_715_342_400_000
@@ -151,12 +151,12 @@ async def test_a_broken_version_is_named_in_the_log_once_and_the_old_one_stays(
     published = Published(version(1))
     catalogs = Catalogs(published, clock)
     await catalogs.current()
-    noted = telemetry.counters["catalog_not_refreshed"]
+    noted = NOTED.total(event="catalog_not_refreshed")
     published.now = broken
     for _ in range(3):
         clock.advance(STALE + 1)
         assert (await catalogs.current()).version == 1
-    assert telemetry.counters["catalog_not_refreshed"] == noted + 1
+    assert NOTED.total(event="catalog_not_refreshed") == noted + 1
     published.now = version(3)
     clock.advance(STALE + 1)
     assert (await catalogs.current()).version == 3

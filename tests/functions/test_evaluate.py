@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from functions.evaluate.evaluate import Evaluator
-from segue import telemetry
 from segue.catalogs import Catalogs
 from segue.domain.document import StateDocument, encode, state_path
 from segue.domain.errors import Conflict
 from segue.domain.message import EVENTS_REFUSED, PROFILE_DUE, EventsRefused, RefusedEvent
 from segue.domain.profile import shard_of
 from segue.domain.time import HOUR, MINUTE, SECOND
+from segue.metrics import NOTED
 from segue.ports import Message, Write
 from tests.functions.pushing import ADA, CATALOG, KEY, NOW, Pushing, pushing, unavailable
 
@@ -139,12 +139,12 @@ async def test_four_conflicts_are_enough(site: Pushing) -> None:
 
 
 async def test_messages_of_one_visitor_queue_in_an_instance_instead_of_colliding(site: Pushing) -> None:
-    conflicts = telemetry.counters["commit_conflicted"]
+    conflicts = NOTED.total(event="commit_conflicted")
     messages = [site.received(site.event("Page Viewed")) for _ in range(20)]
     answers = await asyncio.gather(*(site.push("evaluate", message) for message in messages))
     assert set(answers) == {204}
     assert (await site.counts()).folded == 20
-    assert telemetry.counters["commit_conflicted"] == conflicts
+    assert NOTED.total(event="commit_conflicted") == conflicts
 
 
 async def test_a_state_of_a_newer_catalogue_is_folded_with_that(site: Pushing) -> None:

@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 
 from functions.ingest.messages import LARGEST_MESSAGE
-from segue import telemetry
 from segue.domain.event import Event
 from segue.domain.message import (
     EVENTS_RECEIVED,
@@ -26,6 +25,7 @@ from segue.domain.message import (
 )
 from segue.domain.profile import ProfileRef
 from segue.domain.time import HOUR
+from segue.metrics import NOTED
 from segue.ports import Message
 from tests.functions.bad_input import ALLOWED_ORIGIN, CASES, SECRET_KEY, WRITE_KEY
 from tests.functions.ingesting import NOW, Ingest, ingesting
@@ -112,9 +112,9 @@ async def test_a_beacon_has_its_key_in_the_address_and_may_bring_cookies(running
 
 @pytest.mark.parametrize("path", ["/v1/m", "/rsaMetrics"])
 async def test_what_sdks_measure_of_themselves_is_counted_and_dropped(running: Ingest, path: str) -> None:
-    before = telemetry.counters["sdk_metrics_dropped"]
+    before = NOTED.total(event="sdk_metrics_dropped")
     assert (await running.post(path, {"series": [{"type": "Counter"}]}, key=None)).json() == SUCCESS
-    assert (telemetry.counters["sdk_metrics_dropped"], await running.messages()) == (before + 1, [])
+    assert (NOTED.total(event="sdk_metrics_dropped"), await running.messages()) == (before + 1, [])
 
 
 @pytest.mark.parametrize(("headers", "scheme"), [({}, "http"), ({"x-forwarded-proto": "https"}, "https")])
@@ -347,9 +347,9 @@ async def sent(ingest: Ingest, times: int, **headers: str) -> list[int]:
 
 async def test_a_key_is_held_to_its_rate_and_told_when_to_come_back(tmp_path: Path) -> None:
     async with ingesting(tmp_path, source={"rate": {"per_second": 2, "burst": 3}}) as ingest:
-        before = telemetry.counters["request_throttled"]
+        before = NOTED.total(event="request_throttled")
         assert await sent(ingest, 4) == [200, 200, 200, 429]
-        assert telemetry.counters["request_throttled"] == before + 1
+        assert NOTED.total(event="request_throttled") == before + 1
         answer = await ingest.post("/v1/track", track(), origin=ALLOWED_ORIGIN)
         assert (answer.headers["retry-after"], answer.json()["code"]) == ("1", "too_many_requests")
         assert answer.headers["x-ratelimit-reset"] == "1"

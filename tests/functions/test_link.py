@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from segue import telemetry
 from segue.domain import links, rules
 from segue.domain.document import Redirect, encode, state_path
 from segue.domain.membership import covers
 from segue.domain.message import EVENTS, LINK_REQUESTED, LINK_WITHDRAWN, LinkRequested, LinkWithdrawn
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
+from segue.metrics import NOTED
 from segue.ports import Message, Write
 from tests.functions.pushing import ADA, KEY, NOW, SETTINGS, Pushing, pushing, unavailable
 
@@ -129,14 +129,14 @@ async def test_what_comes_later_without_a_proof_is_not_the_users(site: Pushing) 
 
 async def test_one_visitor_is_one_user(site: Pushing) -> None:
     await site.push("evaluate", request(site))
-    refused = telemetry.counters["link_refused"]
+    refused = NOTED.total(event="link_refused")
     for _ in range(2):
         assert await site.push("evaluate", request(site, SAUL, id="another")) == 204
     assert (await site.state()).redirect == Redirect(key_of(RUTH), RUTH, NOW)
     (entry,) = (await ledger(site, SAUL)).entries
     assert (entry.status, entry.reason) == ("refused", "of_another_user")
     assert (await ledger(site, SAUL)).refused == 1
-    assert telemetry.counters["link_refused"] == refused + 2
+    assert NOTED.total(event="link_refused") == refused + 2
 
 
 async def test_a_user_never_becomes_another_one(site: Pushing) -> None:

@@ -10,10 +10,10 @@ import jwt
 import msgspec
 import pytest
 
-from segue import telemetry
 from segue.domain.profile import ProfileRef
 from segue.domain.time import MINUTE, SECOND
 from segue.domain.visitor_token import AUDIENCE, issued
+from segue.metrics import NOTED
 from tests.functions.looking_up import NOW, SECRET_KEY, Site, looking_up
 from tests.functions.test_lookup import Answering, down
 
@@ -178,10 +178,10 @@ async def test_a_token_opens_nothing_of_what_servers_ask_for(site: Site, method:
 
 
 async def test_what_is_refused_is_counted(site: Site) -> None:
-    before = telemetry.counters["request_refused"]
+    before = NOTED.total(event="request_refused")
     for key, context in (("", {}), ("wrong", {}), (token(site), 1)):
         await asked(site.http, HERO, key, {"context": context})
-    assert telemetry.counters["request_refused"] == before + 3
+    assert NOTED.total(event="request_refused") == before + 3
 
 
 async def test_a_token_issues_no_token(site: Site) -> None:

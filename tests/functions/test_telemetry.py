@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from segue import telemetry
+from segue.metrics import NOTED
 from segue.telemetry import note
 
 
@@ -49,7 +49,7 @@ def test_a_long_text_is_cut(lines: pytest.LogCaptureFixture) -> None:
 
 def test_an_event_is_counted_whether_it_is_logged_or_not(lines: pytest.LogCaptureFixture) -> None:
     lines.set_level(logging.ERROR, logger="segue")
-    before = telemetry.counters["delivery_made"]
+    before = NOTED.total(event="delivery_made")
     note("delivery_made", "DEBUG")
-    assert telemetry.counters["delivery_made"] == before + 1
+    assert NOTED.total(event="delivery_made") == before + 1
     assert lines.messages == []

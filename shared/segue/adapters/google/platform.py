@@ -13,6 +13,7 @@ from segue.adapters.google.connection import (
     subscriber_client,
 )
 from segue.adapters.google.store import FirestoreStore
+from segue.observed import ObservedStore
 
 
 class GooglePlatform:
@@ -30,7 +31,7 @@ class GooglePlatform:
         self.store = FirestoreStore(self._firestore, project, "(default)", deadline_s=deadline_s)
         self.bus = PubsubBus(self._pubsub, self._subscriber, project, deadline_s=deadline_s)
         self.catalog = FirestoreCatalog(
-            FirestoreStore(self._firestore, project, catalog_database, deadline_s=deadline_s)
+            ObservedStore(FirestoreStore(self._firestore, project, catalog_database, deadline_s=deadline_s))
         )
 
     @classmethod

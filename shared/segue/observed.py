@@ -1,0 +1,237 @@
+"""The ports as functions are given them: the platform's own, and every call of them is measured.
+
+What is counted is what Firestore and Pub/Sub would bill, whichever platform it is: each document that a query finds is
+a read and a query that finds none is one, each write and each delete of a commit is one. Calls that fail are measured,
+and bill nothing.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from time import perf_counter
+from types import TracebackType
+
+from segue.domain.audience import Audience
+from segue.domain.destination import Storage
+from segue.domain.errors import Conflict, Rejected, Unavailable
+from segue.domain.message import MembershipChanged
+from segue.metrics import (
+    BUS_BILLED_BYTES,
+    BUS_BYTES,
+    BUS_MESSAGES,
+    PORT_SECONDS,
+    STORE_BYTES,
+    STORE_OPERATIONS,
+)
+from segue.ports import (
+    Archive,
+    Bus,
+    Catalog,
+    Document,
+    Http,
+    Message,
+    Objects,
+    Ports,
+    PublishedCatalog,
+    SegmentSize,
+    Store,
+    Write,
+)
+
+OUTCOMES: Mapping[type[BaseException], str] = {
+    Conflict: "conflict",
+    Unavailable: "unavailable",
+    Rejected: "rejected",
+    GeneratorExit: "done",
+    Exception: "failed",
+    BaseException: "cancelled",
+}
+"""What came of a call, by the first entry that its error is an instance of."""
+
+BINDING_BYTES = 102
+"""Of a message's attributes whatever is the same for all: their names, and what is as long as itself."""
+
+LEAST_BILLED_BYTES = 1_000
+
+
+def observed(ports: Ports) -> Ports:
+    """The same ports, each call of them measured; the clock costs nothing."""
+    return Ports(
+        store=ObservedStore(ports.store),
+        bus=ObservedBus(ports.bus),
+        archive=ObservedArchive(ports.archive),
+        catalog=ObservedCatalog(ports.catalog),
+        http=ObservedHttp(ports.http),
+        objects=ObservedObjects(ports.objects),
+        clock=ports.clock,
+    )
+
+
+class Call:
+    """One call of a port, from its beginning to its end. Of one that goes through many things, the time that is taken
+    to do something with them is in it, too."""
+
+    __slots__ = ("_began", "_operation", "_port")
+
+    def __init__(self, port: str, operation: str) -> None:
+        self._port = port
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        outcome = "done" if kind is None else _outcome(kind)
+        PORT_SECONDS.observe(perf_counter() - self._began, self._port, self._operation, outcome)
+
+
+class ObservedStore:
+    """`ports.Store`, measured."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, path: str) -> Document | None:
+        with Call("store", "get"):
+            found = await self._store.get(path)
+        _read(path.partition("/")[0], 1, len(found.data) if found else 0)
+        return found
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        with Call("store", "commit"):
+            await self._store.commit(writes)
+        for each in writes:
+            collection = each.path.partition("/")[0]
+            STORE_OPERATIONS.add(collection, "delete" if each.data is None else "write")
+            STORE_BYTES.add(collection, "write", by=len(each.data or b""))
+
+    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
+        with Call("store", "due"):
+            found = await self._store.due(collection, shard, until, limit)
+        STORE_OPERATIONS.add(collection, "read", by=max(1, len(found)))
+        return found
+
+    async def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        with Call("store", "scan"):
+            async for id_, found in self._store.scan(collection, after):
+                _read(collection, 1, len(found.data))
+                yield id_, found
+        STORE_OPERATIONS.add(collection, "read")  # the query that found no more
+
+
+class ObservedBus:
+    """`ports.Bus`, measured."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        with Call("bus", "publish"):
+            await self._bus.publish(topic, messages)
+        published = sum(_size(message) for message in messages)
+        BUS_MESSAGES.add(topic, by=len(messages))
+        BUS_BYTES.add(topic, by=published)
+        BUS_BILLED_BYTES.add(topic, by=max(LEAST_BILLED_BYTES, published))
+
+    async def listen(self, topic: str, name: str, begun: Callable[[], None], hear: Callable[[Message], None]) -> None:
+        with Call("bus", "listen"):
+            await self._bus.listen(topic, name, begun, hear)
+
+
+class ObservedArchive:
+    """`ports.Archive`, measured."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    async def append(self, topic: str, messages: Sequence[Message]) -> None:
+        with Call("archive", "append"):
+            await self._archive.append(topic, messages)
+
+    async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
+        with Call("archive", "sizes"):
+            return await self._archive.sizes(at)
+
+    async def snapshot(self, key: str, at: int) -> MembershipChanged | None:
+        with Call("archive", "snapshot"):
+            return await self._archive.snapshot(key, at)
+
+    async def received(self, key: str) -> AsyncIterator[Message]:
+        with Call("archive", "received"):
+            async for message in self._archive.received(key):
+                yield message
+
+    async def histories(self, keys: Sequence[str]) -> Mapping[str, Sequence[Message]]:
+        with Call("archive", "histories"):
+            return await self._archive.histories(keys)
+
+    async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
+        with Call("archive", "holds"):
+            return await self._archive.holds(key, message_ids)
+
+    async def erase(self, erased: Mapping[str, int]) -> None:
+        with Call("archive", "erase"):
+            await self._archive.erase(erased)
+
+    async def audience(self, asked: Audience, at: int, part: str) -> Sequence[str]:
+        with Call("archive", "audience"):
+            return await self._archive.audience(asked, at, part)
+
+    async def read(self, topic: str) -> AsyncIterator[Message]:
+        with Call("archive", "read"):
+            async for message in self._archive.read(topic):
+                yield message
+
+
+class ObservedCatalog:
+    """`ports.Catalog`, measured."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def current(self) -> PublishedCatalog | None:
+        with Call("catalog", "current"):
+            return await self._catalog.current()
+
+    async def publish(self, data: bytes, expects: int | None = None) -> PublishedCatalog:
+        with Call("catalog", "publish"):
+            return await self._catalog.publish(data, expects)
+
+
+class ObservedHttp:
+    """`ports.Http`, measured."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> int:
+        with Call("http", "post"):
+            return await self._http.post(url, body, headers, timeout_s)
+
+
+class ObservedObjects:
+    """`ports.Objects`, measured."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def get(self, storage: Storage, path: str) -> Document | None:
+        with Call("objects", "get"):
+            return await self._objects.get(storage, path)
+
+    async def put(self, storage: Storage, path: str, data: bytes, expects: str | None = None) -> None:
+        with Call("objects", "put"):
+            await self._objects.put(storage, path, data, expects)
+
+
+def _outcome(kind: type[BaseException]) -> str:
+    return next(outcome for root, outcome in OUTCOMES.items() if issubclass(kind, root))
+
+
+def _read(collection: str, documents: int, size: int) -> None:
+    STORE_OPERATIONS.add(collection, "read", by=documents)
+    STORE_BYTES.add(collection, "read", by=size)
+
+
+def _size(message: Message) -> int:
+    return BINDING_BYTES + len(message.data) + len(message.id) + len(message.type) + len(message.source)
