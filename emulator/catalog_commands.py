@@ -2,31 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
-from rich.progress import BarColumn, Progress, TextColumn
 
 from emulator import options
 from emulator.catalog import load
+from emulator.catalog_changes import Changes, changes, filling, redrawn
 from emulator.catalog_schema import for_editors
-from emulator.client import Client
+from emulator.catalog_standing import standing, until_filled
+from emulator.deployment import catalog_of
 from emulator.yaml_file import Broken
 from segue import catalogs
-from segue.adapters.embedded.catalog import CatalogFile
+from segue.adapters.embedded.catalog import FILE, CatalogFile
 from segue.domain import catalog as definitions
-from segue.domain import edition
-from segue.domain.errors import Unavailable
-from segue.domain.experiment import redraws
-from segue.domain.membership import is_named
 from segue.ports import Catalog
-
-POLL_S = 1.0
-"""How often it is asked how far filling is."""
 
 SECTIONS = {
     "sources": "source",
@@ -51,6 +44,16 @@ folder_option = click.option(
 )
 
 
+DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="SEGUE_DATA",
+    default=Path(".segue"),
+    show_default=True,
+    help="The data folder (embedded).",
+)
+
+
 @click.group()
 def catalog() -> None:
     """Check, describe and publish the definitions: sources, segments, slots, destinations, settings."""
@@ -71,35 +74,24 @@ def schema() -> None:
 
 @catalog.command()
 @folder_option
-@click.option(
-    "--platform",
-    type=click.Choice(["embedded", "google"]),
-    envvar="SEGUE_PLATFORM",
-    default="embedded",
-    show_default=True,
-    help="Where the platform keeps it.",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="SEGUE_DATA",
-    default=Path(".segue"),
-    show_default=True,
-    help="The data folder (embedded).",
-)
-@click.option("--project", envvar="SEGUE_PROJECT", help="The Google Cloud project (google).")
-@click.option(
-    "--database",
-    envvar="SEGUE_CATALOG_DATABASE",
-    default="catalog",
-    show_default=True,
-    help="The catalogue's Firestore database (google).",
-)
+@options.PLATFORM
+@DATA
+@options.PROJECT
+@options.DATABASE
 @options.URL
 @options.KEY
 @click.option("--detach", is_flag=True, help="Do not wait until what is newly measured is filled from the archive.")
+@click.option("--dry-run", is_flag=True, help="Write nothing, and say what would change; status 1 if it cannot be.")
 def publish(
-    folder: Path, platform: str, data: Path, project: str | None, database: str, url: str, key: str, detach: bool
+    folder: Path,
+    platform: str,
+    data: Path,
+    project: str | None,
+    database: str,
+    url: str,
+    key: str,
+    detach: bool,
+    dry_run: bool,
 ) -> None:
     """Check a catalogue and publish it as the next version; functions take it up within seconds.
 
@@ -109,61 +101,55 @@ def publish(
     A warning names experiments whose visitors are drawn anew under way. The same definitions as the current version's
     change nothing. FIRESTORE_EMULATOR_HOST leads to the emulator.
     """
-    if platform == "google" and not project:
-        raise click.UsageError("--platform google needs --project, or SEGUE_PROJECT")
-    place = _firestore(project or "", database) if platform == "google" else _data_folder(data)
-    published, redrawn = asyncio.run(_publish(_loaded(folder), place))
+    deployment = options.deployment(platform, project, database)
+    place = catalog_of(deployment) if deployment else _data_folder(data)
+    definitions = _loaded(folder)
+    if dry_run:
+        is_there = deployment is not None or (data / FILE).exists()
+        _would_be(folder, asyncio.run(_compared(definitions, place if is_there else nullcontext())))
+        return
+    published, redrawn_by_it = asyncio.run(_publish(definitions, place))
+    _warn(redrawn_by_it)
+    click.echo(f"{folder}: in force as version {published.version}")
+    if published.waiting:
+        click.echo(f"filling from the archive: {', '.join(filling(published))}")
+    if published.prepared is not None and not detach:
+        asyncio.run(until_filled(standing(deployment, url, key), published.version))
+
+
+def _warn(redrawn: Sequence[str]) -> None:
     for id_ in redrawn:
         click.echo(
             f"Warning: experiments.{id_}: it is running, and by this change visitors change arms, or leave", err=True
         )
-    click.echo(f"{folder}: in force as version {published.version}")
-    if published.waiting:
-        click.echo(f"filling from the archive: {', '.join(_filling(published.waiting))}")
-    if published.prepared is not None and not detach:
-        asyncio.run(_filled(url, key, published.version))
 
 
-def _filling(waiting: frozenset[str]) -> Sequence[str]:
-    """The segments, and in a word what slots and experiments ask for themselves."""
-    named = sorted(filter(is_named, waiting))
-    return [*named, "conditions of slots and experiments"] if len(named) < len(waiting) else named
+def _would_be(folder: Path, found: Changes) -> None:
+    if found.version == found.current:
+        click.echo(f"{folder}: is in force already, as version {found.current}")
+        return
+    instead = f", in place of version {found.current}" if found.current else ""
+    click.echo(f"{folder}: would be in force as version {found.version}{instead}")
+    for sign, paths in (("+", found.added), ("~", found.changed), ("-", found.removed)):
+        for path in paths:
+            click.echo(f"{sign} {path}")
+    if found.filling:
+        click.echo(f"would be filled from the archive: {', '.join(found.filling)}")
+    _warn(found.redrawn)
 
 
 @catalog.command()
+@options.PLATFORM
+@options.PROJECT
+@options.DATABASE
 @options.URL
 @options.KEY
-def status(url: str, key: str) -> None:
-    """Say of each segment of a running platform whether it is live, or how far it is filled from the archive."""
-    for segment in asyncio.run(_sizes(url, key))["segments"]:
-        click.echo(f"{segment['id']}: {_said(segment)}")
-
-
-def _said(segment: Mapping[str, Any]) -> str:
-    return f"filling, {segment['filled']:.0%}" if segment["status"] == "filling" else "live"
-
-
-async def _sizes(url: str, key: str) -> Any:
-    async with Client.connected(url, secret_key=key) as client:
-        return await client.sizes()
-
-
-async def _filled(url: str, key: str, version: int) -> None:
-    """Wait until every segment is live; where nothing answers, say that it goes on once a platform runs."""
-    with Progress(TextColumn("filled"), BarColumn(), TextColumn("{task.percentage:.0f} %")) as progress:
-        bar = progress.add_task("filled", total=1.0)
-        while True:
-            await asyncio.sleep(POLL_S)
-            try:
-                sizes = await _sizes(url, key)
-            except Unavailable as error:
-                progress.console.print(f"{error}; filling goes on where the platform runs")
-                return
-            filling = [each["filled"] for each in sizes["segments"] if each["status"] == "filling"]
-            if sizes["catalog"] >= version:
-                progress.update(bar, completed=min(filling, default=1.0))
-                if not filling:
-                    return
+def status(platform: str, project: str | None, database: str, url: str, key: str) -> None:
+    """Say of each segment of a platform whether it is live, or how far it is filled from the archive."""
+    found = asyncio.run(standing(options.deployment(platform, project, database), url, key)())
+    click.echo(f"version {found.version} is in force")
+    for segment, filled in found.segments.items():
+        click.echo(f"{segment}: {'live' if filled is None else f'filling, {filled:.0%}'}")
 
 
 def _loaded(folder: Path) -> bytes:
@@ -181,14 +167,17 @@ def _contents(data: bytes) -> str:
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
 
 
+async def _compared(data: bytes, place: AbstractAsyncContextManager[Catalog | None]) -> Changes:
+    async with place as port:
+        return changes(await port.current() if port else None, data)
+
+
 async def _publish(data: bytes, place: AbstractAsyncContextManager[Catalog]) -> tuple[catalogs.Compiled, Sequence[str]]:
     """What is in force now, and the running experiments that are drawn anew by it."""
     async with place as port:
         current = await port.current()
-        before = definitions.parse(edition.read(current.data).definitions).experiments if current else {}
         published = catalogs.compiled(await catalogs.publish(port, data))
-    after = published.catalog.experiments
-    return published, [id_ for id_ in sorted(before.keys() & after.keys()) if redraws(id_, before[id_], after[id_])]
+    return published, redrawn(current, published)
 
 
 @asynccontextmanager
@@ -196,16 +185,5 @@ async def _data_folder(folder: Path) -> AsyncIterator[Catalog]:
     opened = CatalogFile.open(folder)
     try:
         yield opened
-    finally:
-        await opened.close()
-
-
-@asynccontextmanager
-async def _firestore(project: str, database: str) -> AsyncIterator[Catalog]:
-    from segue.adapters.google.platform import GooglePlatform  # takes a third of a second to import
-
-    opened = GooglePlatform.open(project, database)
-    try:
-        yield opened.catalog
     finally:
         await opened.close()

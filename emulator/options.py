@@ -1,8 +1,12 @@
 """Options that several commands have in common."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from emulator.client import DEMO_SECRET_KEY
 from segue.domain.time import instant
@@ -40,4 +44,69 @@ CATALOG = click.option(
     default=Path("infra/catalog"),
     show_default=True,
     help="The folder of the definitions.",
+)
+PLATFORM = click.option(
+    "--platform",
+    type=click.Choice(["embedded", "google"]),
+    envvar="SEGUE_PLATFORM",
+    default="embedded",
+    show_default=True,
+    help="google: a deployment on Google Cloud, by your own credentials.",
+)
+PROJECT = click.option("--project", envvar="SEGUE_PROJECT", help="The Google Cloud project (google).")
+DATABASE = click.option(
+    "--database",
+    envvar="SEGUE_CATALOG_DATABASE",
+    default="catalog",
+    show_default=True,
+    help="The catalogue's Firestore database (google).",
+)
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment on Google Cloud. `data` is the folder of an archive that is kept here, as of the emulators'."""
+
+    project: str
+    catalog_database: str
+    data: Path | None = None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an operator's command does its work: a deployment, else the folder of a platform that is not running, else
+    the address of one that is."""
+
+    url: str
+    key: str
+    data: Path | None
+    deployment: Deployment | None
+
+
+def deployment(platform: str, project: str | None, database: str, data: Path | None = None) -> Deployment | None:
+    """The deployment that the options name; None: the platform is not google."""
+    if platform != "google":
+        return None
+    if not project:
+        raise click.UsageError("--platform google needs --project, or SEGUE_PROJECT")
+    return Deployment(project=project, catalog_database=database, data=data)
+
+
+def place(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where it does its work, as the one parameter `place`."""
+
+    @wraps(command)
+    def placed(
+        *, platform: str, project: str | None, database: str, data: Path | None, url: str, key: str, **others: Any
+    ) -> None:
+        found = deployment(platform, project, database, data)
+        command(place=Place(url=url, key=key, data=data, deployment=found), **others)
+
+    for option in (KEY, URL, _FOLDER, DATABASE, PROJECT, PLATFORM):
+        placed = option(placed)
+    return placed
+
+
+_FOLDER = click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder of a platform that is not running, instead of an address; of the emulators' archive (google).",
 )

@@ -86,13 +86,22 @@ async def publish(catalog: ports.Catalog, data: bytes) -> ports.PublishedCatalog
     current = await catalog.current()
     if current is None:
         return await catalog.publish(data, expects=0)
-    before, edition = editions.read(current.data), editions.read(data)
+    before = editions.read(current.data)
+    after = succession(before, data)
+    return current if after is before else await catalog.publish(editions.written(after), expects=current.version)
+
+
+def succession(before: Edition | None, data: bytes) -> Edition:
+    """What comes after an edition (None: nothing was published yet) once these definitions are published: itself if
+    they are the same. Raises `Invalid` if they are broken."""
+    edition = editions.read(data)
+    if before is None:
+        return edition
     if edition.definitions == before.definitions:
-        return current
+        return before
     program = definitions.parse(edition.definitions).program()
     over = before if rules.bridge(_answering(before), program) else None
-    edition = Edition(definitions=edition.definitions, over=over, filled=before.filled)
-    return await catalog.publish(editions.written(edition), expects=current.version)
+    return Edition(definitions=edition.definitions, over=over, filled=before.filled)
 
 
 async def finish(catalog: ports.Catalog, filled: int) -> None:

@@ -197,6 +197,33 @@ def test_publish_warns_where_visitors_of_a_running_experiment_change_arms(tmp_pa
     assert warned == [False, False, True, True]
 
 
+def test_a_dry_run_says_what_would_change_and_changes_nothing(tmp_path: Path) -> None:
+    data, counting = tmp_path / "data", "segments: {buyer: {name: Buyer, when: {did: %s}}}"
+    first = run("publish", "--catalog", folder(tmp_path, a=GOOD), "--data", data, "--dry-run")
+    assert first.stdout.startswith(f"{tmp_path}: would be in force as version 1\n+ ")
+    assert not data.exists()
+
+    run("publish", "--catalog", folder(tmp_path, a=counting % "A", b=GOOD), "--data", data)
+    (tmp_path / "b.yaml").unlink()
+    twice = [
+        run("publish", "--catalog", folder(tmp_path, a=counting % "B"), "--data", data, "--dry-run") for _ in range(2)
+    ]
+    for result in twice:
+        lines = result.stdout.splitlines()
+        assert lines[0] == f"{tmp_path}: would be in force as version 2, in place of version 1"
+        assert "~ segments.buyer" in lines
+        assert any(line.startswith("- ") for line in lines)
+        assert lines[-1] == "would be filled from the archive: buyer"
+    same = run("publish", "--catalog", folder(tmp_path, a=counting % "A", b=GOOD), "--data", data, "--dry-run")
+    assert same.stdout == f"{tmp_path}: is in force already, as version 1\n"
+
+
+def test_a_dry_run_of_a_broken_catalogue_has_status_1(tmp_path: Path) -> None:
+    result = run("publish", "--catalog", folder(tmp_path, a="segments:\n  one: {name: One}\n"), "--dry-run")
+    assert result.exit_code == 1
+    assert "segments.one" in result.stderr
+
+
 def test_publish_refuses_a_broken_catalogue_whole(tmp_path: Path) -> None:
     data = tmp_path / "data"
     result = run("publish", "--catalog", folder(tmp_path, a="segments:\n  one: {name: One}\n"), "--data", data)

@@ -7,6 +7,8 @@ from segue.adapters.embedded.database import Database
 from segue.domain.errors import Conflict
 from segue.ports import PublishedCatalog
 
+FILE = "catalog.db"
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS versions (version INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pointer (name TEXT PRIMARY KEY, version INTEGER NOT NULL REFERENCES versions);
@@ -23,7 +25,7 @@ class CatalogFile:
     def open(cls, folder: Path) -> "CatalogFile":
         """The catalogue of a data folder, made if it is not there. Raises Unavailable if the file is damaged."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return cls(Database(folder / "catalog.db", SCHEMA))
+        return cls(Database(folder / FILE, SCHEMA))
 
     async def close(self) -> None:
         await self._database.close()

@@ -9,6 +9,7 @@ from segue.adapters.google.connection import (
     DEADLINE_S,
     close,
     firestore_client,
+    meaning,
     publisher_client,
     subscriber_client,
 )
@@ -17,7 +18,8 @@ from segue.observed import ObservedStore
 
 
 class GooglePlatform:
-    """`store`, `bus` and `catalog` over one connection to Firestore and two to Pub/Sub.
+    """`store`, `bus` and `catalog` over one connection to Firestore and two to Pub/Sub; `catalog_store` has the
+    catalogue's documents.
 
     They belong to the event loop that runs when they are opened.
     """
@@ -30,9 +32,10 @@ class GooglePlatform:
         self._subscriber = subscriber_client(pubsub)
         self.store = FirestoreStore(self._firestore, project, "(default)", deadline_s=deadline_s)
         self.bus = PubsubBus(self._pubsub, self._subscriber, project, deadline_s=deadline_s)
-        self.catalog = FirestoreCatalog(
-            ObservedStore(FirestoreStore(self._firestore, project, catalog_database, deadline_s=deadline_s))
+        self.catalog_store = ObservedStore(
+            FirestoreStore(self._firestore, project, catalog_database, deadline_s=deadline_s)
         )
+        self.catalog = FirestoreCatalog(self.catalog_store)
 
     @classmethod
     def open(
@@ -44,14 +47,11 @@ class GooglePlatform:
         deadline_s: float = DEADLINE_S,
     ) -> "GooglePlatform":
         """`FIRESTORE_EMULATOR_HOST` and `PUBSUB_EMULATOR_HOST` (host:port) lead to the emulators, as in every client of
-        Google's; without them it is the cloud. Nothing is connected until the first call."""
-        return cls(
-            project,
-            catalog_database,
-            environment.get("FIRESTORE_EMULATOR_HOST"),
-            environment.get("PUBSUB_EMULATOR_HOST"),
-            deadline_s,
-        )
+        Google's; without them it is the cloud. Nothing is connected until the first call. Raises Unavailable if the
+        cloud is to be reached and there are no credentials."""
+        firestore, pubsub = environment.get("FIRESTORE_EMULATOR_HOST"), environment.get("PUBSUB_EMULATOR_HOST")
+        with meaning("looking for credentials"):
+            return cls(project, catalog_database, firestore, pubsub, deadline_s)
 
     async def close(self) -> None:
         await close(self._firestore)
