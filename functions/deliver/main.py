@@ -9,6 +9,8 @@ from functions.deliver.deliver import Deliverer
 from segue import entrypoint, wiring
 from segue.domain.message import MEMBERSHIPS
 
+wiring.prepare(pushed=True)
+
 
 @lru_cache(maxsize=1)
 def _deliverer(platform: wiring.Platform) -> Deliverer:

@@ -9,6 +9,8 @@ from functions.evaluate.evaluate import Evaluator
 from segue import entrypoint, wiring
 from segue.domain.message import EVENTS
 
+wiring.prepare(pushed=True)
+
 
 @lru_cache(maxsize=1)
 def _evaluator(platform: wiring.Platform) -> Evaluator:

@@ -10,6 +10,7 @@ from functions.ingest.routes import application
 from segue import wiring
 
 _new_id = partial(token_hex, 16)
+wiring.prepare()
 
 
 async def ingest(request: Request) -> ASGIApp:  # noqa: ARG001  # the framework hands it over; the app gets it by ASGI

@@ -7,6 +7,8 @@ from functions.privacy.privacy import Eraser
 from segue import entrypoint, wiring
 from segue.domain.message import ERASURES
 
+wiring.prepare(pushed=True)
+
 
 async def privacy(request: Request) -> Response:
     """Acknowledge a request once nothing of the visitor is left, and nothing can come back."""

@@ -12,6 +12,7 @@ from functions.stream.routes import application
 from segue import wiring
 
 _new_id = partial(token_hex, 16)
+wiring.prepare()
 
 
 def stream() -> Starlette:

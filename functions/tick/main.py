@@ -7,6 +7,8 @@ from functions.tick.tick import Ticker
 from segue import entrypoint, wiring
 from segue.domain.message import TICKS
 
+wiring.prepare(pushed=True)
+
 
 async def tick(request: Request) -> Response:
     """Acknowledge a tick once every profile that is due has been told."""

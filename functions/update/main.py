@@ -7,6 +7,8 @@ from functions.update.update import Updater
 from segue import entrypoint, wiring
 from segue.domain.message import MEMBERSHIPS
 
+wiring.prepare(pushed=True)
+
 
 async def update(request: Request) -> Response:
     """Acknowledge a membership snapshot once the public profile is at least as new."""

@@ -19,9 +19,12 @@
 - SEGUE_STORAGE_SECRETS: the credentials of buckets, a JSON object from name to an object: `access_key_id`,
   `secret_access_key` and perhaps `session_token` for S3, a service account's key file for GCS.
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks and files go to private addresses; `false` by default.
+
+On Cloud Run, which sets K_SERVICE, nothing is left to what is meant for a laptop: the platform is `google`, no emulator
+has an address, pushes are verified, and a variable that begins with SEGUE_ is one of these.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
@@ -62,12 +65,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings(platform={self.platform!r}, project={self.project!r}, data={str(self.data)!r})"
 
     @classmethod
-    def from_environment(cls, env: Mapping[str, str]) -> "Settings":
-        """Raises Invalid, naming the variable, if one is missing or broken, or if this is Cloud Run and an emulator's
-        address is set."""
-        _refuse_emulators_in_the_cloud(env)
+    def from_environment(cls, environment: Mapping[str, str], *, pushed: bool = False) -> "Settings":
+        """Raises Invalid, naming the variable, if one is missing or broken, or has no place where this is. `pushed`:
+        for a function that nobody but push subscriptions may call."""
+        env = _Asked(environment)
         platform = _platform(env)
-        return cls(
+        settings = cls(
             platform=platform,
             profile_secret=_secret(env),
             data=Path(env.get("SEGUE_DATA", ".segue")),
@@ -83,14 +86,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             storage_secrets=_storage_secrets(env),
             allow_private_destinations=_flag(env, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
         )
+        if "K_SERVICE" in env:
+            _refuse_in_the_cloud(env, settings, pushed)
+        return settings
 
 
-def _refuse_emulators_in_the_cloud(env: Mapping[str, str]) -> None:
-    if "K_SERVICE" not in env:
-        return
+class _Asked(Mapping[str, str]):
+    """An environment that remembers which of its variables somebody asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self._environment[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environment)
+
+    def __len__(self) -> int:
+        return len(self._environment)
+
+
+def _refuse_in_the_cloud(env: _Asked, settings: Settings, pushed: bool) -> None:
+    if settings.platform != "google":
+        raise Invalid(f"expected google on Cloud Run, found {settings.platform!r}", path="SEGUE_PLATFORM")
+    if pushed:
+        _required(env, "SEGUE_PUSH_ACCOUNT")
     for name in sorted(env):
         if name.endswith("_EMULATOR_HOST"):
             raise Invalid("an emulator's address has no place on Cloud Run (K_SERVICE is set)", path=name)
+        if name.startswith("SEGUE_") and name not in env.asked:
+            raise Invalid("is no setting of Segue's", path=name)
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from segue.metrics import NOTED
 
 EventName: TypeAlias = Literal[
+    "not_started",
     "request_failed",
     "request_refused",
     "request_throttled",

@@ -2,7 +2,8 @@
 
 import gc
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ import msgspec
 from segue import telemetry
 from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate, nowhere
+from segue.domain.errors import Invalid
 from segue.observed import observed
 from segue.ports import Ports
 from segue.settings import PlatformName, Settings
@@ -43,16 +45,29 @@ def platform() -> Platform:
     return _installed
 
 
-def prepare() -> None:
-    """Import what takes long of the environment's platform, and open nothing: the server may still fork. What is there
-    by then stays, and no garbage collection looks at it again: that would hold up every request for as long.
+def prepare(*, pushed: bool = False) -> None:
+    """What a function does as it is imported: read the environment, import what takes long of its platform, and open
+    nothing, for the server may still fork. What is there by then stays, and no garbage collection looks at it again:
+    that would hold up every request for as long.
 
-    For a function that answers in time, its first request and every other one.
+    A setting that is missing or broken ends the process with status 1 and one line that names it. `pushed`: for a
+    function that nobody but push subscriptions may call. Where a platform was put together elsewhere, it is that.
     """
-    for module in _SLOW_TO_IMPORT.get(os.environ.get("SEGUE_PLATFORM", ""), ()):
-        import_module(f"segue.adapters.{module}")
+    if _installed is None:
+        settings = _settings_or_exit(pushed)
+        for module in _SLOW_TO_IMPORT[settings.platform]:
+            import_module(f"segue.adapters.{module}")
     gc.collect()
     gc.freeze()
+
+
+def _settings_or_exit(pushed: bool) -> Settings:
+    try:
+        return Settings.from_environment(os.environ, pushed=pushed)
+    except Invalid as error:
+        telemetry.start()
+        telemetry.note("not_started", "ERROR", error=error)
+        sys.exit(1)
 
 
 def use(platform: Platform | None) -> None:
@@ -120,4 +135,7 @@ def _google(settings: Settings) -> Platform:
 
 _PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded, "google": _google}
 
-_SLOW_TO_IMPORT = {"google": ("google.platform", "google.identity", "embedded.archive", "web")}
+_SLOW_TO_IMPORT: Mapping[PlatformName, Sequence[str]] = {
+    "embedded": (),
+    "google": ("google.platform", "google.identity", "embedded.archive", "web"),
+}

@@ -10,6 +10,22 @@ from segue.settings import Settings
 
 LEAST = {"SEGUE_PROFILE_SECRET": "sixteen bytes or more"}
 GOOGLE = LEAST | {"SEGUE_PLATFORM": "google", "SEGUE_PROJECT": "shop-1"}
+CLOUD = GOOGLE | {"K_SERVICE": "ingest"}
+PUSH = {"SEGUE_PUSH_AUDIENCE": "segue-update", "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com"}
+
+EVERYTHING = {
+    "SEGUE_DATA": "/data",
+    "SEGUE_CATALOG_DATABASE": "definitions",
+    "SEGUE_PUSH_AUDIENCE": "https://segue.example",
+    "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com",
+    "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
+    "SEGUE_GEO_HEADERS": "appengine",
+    "SEGUE_GEOIP": "/geo/places.mmdb",
+    "SEGUE_STORAGE_SECRETS": '{"ads": {"access_key_id": "a", "secret_access_key": "b"}}',
+    "SEGUE_IDENTITY_SECRETS": '{"shop": "a secret of at least 32 bytes..."}',
+    "SEGUE_RECENT_MS": "1000",
+    "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
+}
 
 
 def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
@@ -23,22 +39,7 @@ def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
 
 
 def test_everything_can_be_said() -> None:
-    settings = Settings.from_environment(
-        GOOGLE
-        | {
-            "SEGUE_DATA": "/data",
-            "SEGUE_CATALOG_DATABASE": "definitions",
-            "SEGUE_PUSH_AUDIENCE": "https://segue.example",
-            "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com",
-            "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
-            "SEGUE_GEO_HEADERS": "appengine",
-            "SEGUE_GEOIP": "/geo/places.mmdb",
-            "SEGUE_STORAGE_SECRETS": '{"ads": {"access_key_id": "a", "secret_access_key": "b"}}',
-            "SEGUE_IDENTITY_SECRETS": '{"shop": "a secret of at least 32 bytes..."}',
-            "SEGUE_RECENT_MS": "1000",
-            "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
-        }
-    )
+    settings = Settings.from_environment(GOOGLE | EVERYTHING)
     assert (settings.platform, settings.project, settings.data) == ("google", "shop-1", Path("/data"))
     assert settings.catalog_database == "definitions"
     assert settings.push_audience == "https://segue.example"
@@ -69,8 +70,11 @@ def test_everything_can_be_said() -> None:
         (LEAST | {"SEGUE_STORAGE_SECRETS": '{"ads": "key:secret"}'}, "SEGUE_STORAGE_SECRETS"),
         (LEAST | {"SEGUE_GEO_HEADERS": "x-country"}, "SEGUE_GEO_HEADERS"),
         (LEAST | {"SEGUE_ALLOW_PRIVATE_DESTINATIONS": "yes"}, "SEGUE_ALLOW_PRIVATE_DESTINATIONS"),
-        (GOOGLE | {"K_SERVICE": "ingest", "FIRESTORE_EMULATOR_HOST": "localhost:1"}, "FIRESTORE_EMULATOR_HOST"),
-        (GOOGLE | {"K_SERVICE": "ingest", "PUBSUB_EMULATOR_HOST": ""}, "PUBSUB_EMULATOR_HOST"),
+        (CLOUD | {"FIRESTORE_EMULATOR_HOST": "localhost:1"}, "FIRESTORE_EMULATOR_HOST"),
+        (CLOUD | {"PUBSUB_EMULATOR_HOST": ""}, "PUBSUB_EMULATOR_HOST"),
+        (CLOUD | {"BIGQUERY_EMULATOR_HOST": "localhost:1"}, "BIGQUERY_EMULATOR_HOST"),
+        (LEAST | {"K_SERVICE": "ingest"}, "SEGUE_PLATFORM"),
+        (CLOUD | {"SEGUE_PUSH_ACOUNT": "push@shop-1"}, "SEGUE_PUSH_ACOUNT"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -80,8 +84,21 @@ def test_the_variable_that_is_missing_or_broken_is_named(environment: Mapping[st
     assert refused.value.path == variable
 
 
-def test_emulators_are_for_laptops() -> None:
-    assert Settings.from_environment(GOOGLE | {"FIRESTORE_EMULATOR_HOST": "localhost:1"}).project == "shop-1"
+def test_emulators_and_variables_of_others_are_for_laptops() -> None:
+    laptop = GOOGLE | {"FIRESTORE_EMULATOR_HOST": "localhost:1", "SEGUE_WRITE_KEY": "of an example"}
+    assert Settings.from_environment(laptop).project == "shop-1"
+
+
+def test_in_the_cloud_every_variable_of_ours_is_one_that_is_read() -> None:
+    assert Settings.from_environment(CLOUD | EVERYTHING).catalog_database == "definitions"
+
+
+def test_in_the_cloud_a_function_that_is_pushed_to_verifies_who_pushes() -> None:
+    with pytest.raises(Invalid) as refused:
+        Settings.from_environment(CLOUD, pushed=True)
+    assert refused.value.path == "SEGUE_PUSH_ACCOUNT"
+    assert Settings.from_environment(CLOUD | PUSH, pushed=True).push_audience == "segue-update"
+    assert Settings.from_environment(GOOGLE, pushed=True).push_audience == ""
 
 
 def test_no_secret_is_shown() -> None:
