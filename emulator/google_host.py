@@ -34,8 +34,9 @@ from emulator.google_emulators import google_emulators
 from emulator.passing import OF_ONE_CONNECTION, Sockets, is_stream, passed_on
 from emulator.schedules import keep
 from emulator.server import HOST, listening, serve
+from emulator.signing import ACCOUNT, Signer, signing
 from emulator.storefront.served import allowing, with_shop
-from emulator.topology import ROOT, function_of, topology
+from emulator.topology import ROOT, audiences, function_of, topology
 from functions.ingest.body import GZIP, inflated
 from segue import catalogs, entrypoint, telemetry, wiring
 from segue.domain.errors import NotFound, Unavailable
@@ -71,13 +72,15 @@ def run_google(
     ready: Callable[[str], None],
     shop: bool = False,
     origins: Sequence[str] = (),
-    pushed_to: Callable[[str], str] = str,
+    pushed_to: Callable[[Mapping[str, str]], Mapping[str, str]] = dict,
+    signer: Signer | None = None,
 ) -> None:
     """Serve until interrupted; `ready` hears the address once everything answers. `shop`: with the demo shop at `/`.
     `origins`: sites beside it whose pages may send.
 
-    The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. `pushed_to` says
-    where a function's messages are pushed, given its own address; a test puts something between.
+    The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. What is
+    pushed to a function is signed by `signer`, a new one unless a test has its own, then goes where `pushed_to` says,
+    given the functions' addresses by name; a test puts something between.
     """
     definitions = catalog.load(catalog_folder)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -87,7 +90,7 @@ def run_google(
     with google_emulators() as emulators:
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
-        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, pushed_to))
+        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, pushed_to, signer or Signer("laptop")))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -102,7 +105,8 @@ async def _run(
     ready: Callable[[str], None],
     shop: bool,
     origins: Sequence[str],
-    pushed_to: Callable[[str], str],
+    pushed_to: Callable[[Mapping[str, str]], Mapping[str, str]],
+    signer: Signer,
 ) -> None:
     from segue.adapters.google import admin
 
@@ -112,16 +116,20 @@ async def _run(
     sites = [*origins, front_url] if shop else origins
     await catalogs.publish(platform.ports.catalog, allowing(definitions, sites))
     await admin.create(platform.settings.project, _topics_alone(), admin.Endpoints(functions={}, archives={}))
-    with _started(topology()["functions"], folder) as children:
+    certificates = folder / "push-certificates.json"
+    certificates.write_bytes(msgspec.json.encode(signer.certificates))
+    at_once = httpx.Limits(max_connections=None)
+    with _started(topology()["functions"], folder, certificates) as children:
         await asyncio.gather(*(_answers(child) for child in children))
-        endpoints = admin.Endpoints(
-            functions={child.name: pushed_to(f"{child.url}/") for child in children},
-            archives={topic: f"{front_url}/_segue/archive/{topic}/" for topic in _archived_topics()},
-        )
-        destinations = list((await platform.catalogs.current()).catalog.destinations)
-        await admin.create(platform.settings.project, topology(), endpoints, destinations)
-        at_once = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, limits=at_once, trust_env=False) as http:
+        pushed = pushed_to({child.name: f"{child.url}/" for child in children if child.name in audiences()})
+        async with (
+            signing(signer, audiences(), pushed) as addresses,
+            httpx.AsyncClient(timeout=ANSWER_WITHIN_S, limits=at_once, trust_env=False) as http,
+        ):
+            archives = {topic: f"{front_url}/_segue/archive/{topic}/" for topic in _archived_topics()}
+            endpoints = admin.Endpoints(functions=addresses, archives=archives)
+            destinations = list((await platform.catalogs.current()).catalog.destinations)
+            await admin.create(platform.settings.project, topology(), endpoints, destinations)
             front = Front(platform, {child.name: child.url for child in children}, http)
             schedules = [asyncio.create_task(keep(each, platform.ports)) for each in topology()["schedules"].values()]
             async with with_shop(front.app(), front_url) if shop else nullcontext(front.app()) as app:
@@ -238,12 +246,13 @@ def _calls(body: bytes) -> int:
 
 
 @contextmanager
-def _started(functions: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[Sequence[Child]]:
+def _started(functions: Mapping[str, Mapping[str, str]], folder: Path, certificates: Path) -> Iterator[Sequence[Child]]:
     """Each function's process, ended with the block."""
     children: list[Child] = []
     try:
         for name, function in functions.items():
-            children.append(_start(name, function, folder / f"{name}.log"))
+            identity = _push_identity(name, certificates)
+            children.append(_start(name, function, folder / f"{name}.log", identity))
         yield children
     finally:
         for child in children:
@@ -264,13 +273,13 @@ def _end(children: Sequence[Child], name: str) -> None:
             child.process.terminate()
 
 
-def _start(name: str, function: Mapping[str, str], log: Path) -> Child:
+def _start(name: str, function: Mapping[str, str], log: Path, environment: Mapping[str, str]) -> Child:
     with listening(0) as probe:
         port = probe.getsockname()[1]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 (our own program, on files of the project)
             _COMMANDS[server_of(function)](function),
-            env={**os.environ, "HOST": HOST, "PORT": str(port)},
+            env={**os.environ, **environment, "HOST": HOST, "PORT": str(port)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -325,6 +334,17 @@ def _settings(folder: Path) -> Mapping[str, str]:
     }
     given = {name: os.environ[name] for name in chosen if os.environ.get(name)}
     return {**chosen, **given, "SEGUE_PLATFORM": "google", "SEGUE_DATA": str(folder)}
+
+
+def _push_identity(function: str, certificates: Path) -> Mapping[str, str]:
+    """By what a function tells who pushes to it, as Terraform has it; nothing for one that nobody pushes to."""
+    if function not in audiences():
+        return {}
+    return {
+        "SEGUE_PUSH_AUDIENCE": audiences()[function],
+        "SEGUE_PUSH_ACCOUNT": ACCOUNT,
+        "SEGUE_PUSH_CERTIFICATES": str(certificates.absolute()),
+    }
 
 
 def _archived_topics() -> Sequence[str]:

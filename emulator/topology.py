@@ -18,6 +18,14 @@ def topology() -> Mapping[str, Any]:
     return content
 
 
+@cache
+def audiences() -> Mapping[str, str]:
+    """What a token says it is for, of each function that is pushed to."""
+    audience: str = topology()["push"]["audience"]
+    functions = topology()["functions"].items()
+    return {name: audience.format(function=name) for name, each in functions if each["callers"] == "subscriptions"}
+
+
 def function_of(path: str) -> str | None:
     """The function that the load balancer sends a path to; `/*` at the end of a function's path is anything further."""
     alone, beginnings = _paths()

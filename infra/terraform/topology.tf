@@ -16,8 +16,7 @@ locals {
     }[try(function.server, "functions-framework")]
   }
 
-  # What a push token says it is for: a token for one function opens no other.
-  audiences = { for name in keys(local.pushed) : name => "segue-${name}" }
+  audiences = { for name in keys(local.pushed) : name => replace(local.topology.push.audience, "{function}", name) }
 
   catalog = [for name in sort(fileset(var.catalog, "*.yaml")) : yamldecode(file("${var.catalog}/${name}"))]
   destinations = sort(flatten([

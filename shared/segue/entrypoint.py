@@ -94,7 +94,7 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
 
     What can never succeed is recorded in `failed_events`, as given up by `function` and replayable through `topic`, and
     then acknowledged too. Whatever else is raised, by the recording as well, brings the message back. A caller who is
-    not the configured one gets 403, and nothing is recorded.
+    not the configured one gets 403, which is counted, and nothing is recorded.
     """
     began = perf_counter()
     with metrics.on_behalf_of(function):
@@ -119,6 +119,7 @@ async def _worked_on(
             await failures.record(platform.ports, function, topic, message, str(error))
             outcome = "recorded"
     except Unauthorized as error:
+        telemetry.note("push_refused", "WARNING", function=function)
         return error_response(error, HTTPStatus.FORBIDDEN), "refused"
     except Exception as error:
         telemetry.note(

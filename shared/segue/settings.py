@@ -7,6 +7,8 @@
 - SEGUE_CATALOG_DATABASE: the Firestore database of the catalogue; `catalog` by default.
 - SEGUE_PUSH_AUDIENCE, SEGUE_PUSH_ACCOUNT: the audience and the e-mail that a push request's token must carry, both or
   neither; without them pushes are not verified.
+- SEGUE_PUSH_CERTIFICATES: a file with the certificates that push tokens are verified by, a JSON object from key id to
+  PEM; Google's by default, and always on Cloud Run.
 - SEGUE_GEO_HEADERS: whose headers tell where a visitor is: `client-geo` (X-Client-Geo-Country, -Region, -City and
   -CityLatLong) or `appengine` (X-AppEngine-…). Only where a load balancer in front sets all of them on every request:
   otherwise any client can say that it is anywhere. None by default.
@@ -21,7 +23,7 @@
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks and files go to private addresses; `false` by default.
 
 On Cloud Run, which sets K_SERVICE, nothing is left to what is meant for a laptop: the platform is `google`, no emulator
-has an address, pushes are verified, and a variable that begins with SEGUE_ is one of these.
+has an address, pushes are verified by Google's certificates, and a variable that begins with SEGUE_ is one of these.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     catalog_database: str
     push_audience: str
     push_account: str
+    push_certificates: Path | None
     geo_headers: GeoHeaders | None
     geoip: Path | None
     webhook_secrets: Mapping[str, str]
@@ -78,8 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             catalog_database=env.get("SEGUE_CATALOG_DATABASE", "catalog"),
             push_audience=_paired(env, "SEGUE_PUSH_AUDIENCE", "SEGUE_PUSH_ACCOUNT"),
             push_account=_paired(env, "SEGUE_PUSH_ACCOUNT", "SEGUE_PUSH_AUDIENCE"),
+            push_certificates=_path(env, "SEGUE_PUSH_CERTIFICATES"),
             geo_headers=_geo_headers(env),
-            geoip=Path(env["SEGUE_GEOIP"]) if env.get("SEGUE_GEOIP") else None,
+            geoip=_path(env, "SEGUE_GEOIP"),
             webhook_secrets=_named_secrets(env, "SEGUE_WEBHOOK_SECRETS"),
             identity_secrets=_identity_secrets(env),
             recent_ms=_recent_ms(env),
@@ -117,6 +121,8 @@ def _refuse_in_the_cloud(env: _Asked, settings: Settings, pushed: bool) -> None:
     for name in sorted(env):
         if name.endswith("_EMULATOR_HOST"):
             raise Invalid("an emulator's address has no place on Cloud Run (K_SERVICE is set)", path=name)
+        if name == "SEGUE_PUSH_CERTIFICATES":
+            raise Invalid("pushes are verified by Google's own certificates on Cloud Run (K_SERVICE is set)", path=name)
         if name.startswith("SEGUE_") and name not in env.asked:
             raise Invalid("is no setting of Segue's", path=name)
 
@@ -125,6 +131,10 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not env.get(name):
         raise Invalid("is missing or empty", path=name)
     return env[name]
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]) if env.get(name) else None
 
 
 def _paired(env: Mapping[str, str], name: str, other: str) -> str:

@@ -26,6 +26,7 @@ EventName: TypeAlias = Literal[
     "message_acknowledged",
     "message_not_acknowledged",
     "message_recorded",
+    "push_refused",
     "commit_conflicted",
     "snapshot_outdated",
     "profile_erased",

@@ -113,7 +113,7 @@ def _embedded(settings: Settings) -> Platform:
 
 def _google(settings: Settings) -> Platform:
     from segue.adapters.embedded.archive import ArchiveFile
-    from segue.adapters.google.identity import PushIdentity
+    from segue.adapters.google.identity import PushIdentity, certificates_in, google_certificates
     from segue.adapters.google.platform import GooglePlatform
     from segue.adapters.system import SystemClock
     from segue.adapters.web import WebHttp, WebObjects
@@ -129,7 +129,12 @@ def _google(settings: Settings) -> Platform:
         objects=WebObjects(settings.storage_secrets, allow_private=settings.allow_private_destinations),
         clock=clock,
     )
-    identity = PushIdentity(settings.push_audience, settings.push_account, clock) if settings.push_account else None
+    certificates = certificates_in(settings.push_certificates) if settings.push_certificates else google_certificates
+    identity = (
+        PushIdentity(settings.push_audience, settings.push_account, clock, certificates)
+        if settings.push_account
+        else None
+    )
     return assembled(settings, ports, identity)
 
 

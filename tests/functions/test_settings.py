@@ -27,6 +27,8 @@ EVERYTHING = {
     "SEGUE_ALLOW_PRIVATE_DESTINATIONS": "true",
 }
 
+OWN_CERTIFICATES = {"SEGUE_PUSH_CERTIFICATES": "/data/certificates.json"}
+
 
 def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
     settings = Settings.from_environment(LEAST)
@@ -39,11 +41,12 @@ def test_a_laptop_needs_a_secret_and_nothing_else() -> None:
 
 
 def test_everything_can_be_said() -> None:
-    settings = Settings.from_environment(GOOGLE | EVERYTHING)
+    settings = Settings.from_environment(GOOGLE | EVERYTHING | OWN_CERTIFICATES)
     assert (settings.platform, settings.project, settings.data) == ("google", "shop-1", Path("/data"))
     assert settings.catalog_database == "definitions"
     assert settings.push_audience == "https://segue.example"
     assert settings.push_account == "push@shop-1.iam.gserviceaccount.com"
+    assert settings.push_certificates == Path("/data/certificates.json")
     assert (settings.geo_headers, settings.geoip) == ("appengine", Path("/geo/places.mmdb"))
     assert settings.webhook_secrets == {"hook": "s3cret"}
     assert settings.storage_secrets == {"ads": {"access_key_id": "a", "secret_access_key": "b"}}
@@ -75,6 +78,7 @@ def test_everything_can_be_said() -> None:
         (CLOUD | {"BIGQUERY_EMULATOR_HOST": "localhost:1"}, "BIGQUERY_EMULATOR_HOST"),
         (LEAST | {"K_SERVICE": "ingest"}, "SEGUE_PLATFORM"),
         (CLOUD | {"SEGUE_PUSH_ACOUNT": "push@shop-1"}, "SEGUE_PUSH_ACOUNT"),
+        (CLOUD | OWN_CERTIFICATES, "SEGUE_PUSH_CERTIFICATES"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -93,7 +93,7 @@ def main(port: int, data: Path, catalog: Path) -> None:
         data,
         catalog,
         lambda url: click.echo(f"Chaos answers at {url}"),
-        pushed_to=lambda function: f"{between}/{httpx.URL(function).port}/",
+        pushed_to=lambda functions: {name: f"{between}/{httpx.URL(url).port}/" for name, url in functions.items()},
     )
 
 

@@ -1,6 +1,7 @@
 """Who pushes a message: the token that Pub/Sub signs for our own service account, and nobody else's."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
@@ -8,12 +9,15 @@ import msgspec
 from google.auth import jwt
 from google.auth.exceptions import GoogleAuthError
 
-from segue.domain.errors import Unauthorized, Unavailable
+from segue.domain.errors import Invalid, Unauthorized, Unavailable
 from segue.domain.time import HOUR, MINUTE
 from segue.ports import Clock
 
 Certificates: TypeAlias = Mapping[str, str]
 """Public keys as PEM, by key id."""
+
+Fetch: TypeAlias = Callable[[], Awaitable[Certificates]]
+"""Reads the certificates that are valid at present. Raises Unavailable."""
 
 CERTIFICATES_URL = "https://www.googleapis.com/oauth2/v1/certs"
 TIMEOUT_S = 5.0
@@ -35,6 +39,20 @@ async def google_certificates() -> Certificates:
         raise Unavailable(f"Google's certificates cannot be read: {error}") from error
 
 
+def certificates_in(file: Path) -> Fetch:
+    """The certificates of a file, instead of Google's. Raises Invalid if it holds none."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"expected a file with a JSON object of certificates, key id to PEM: {error}"
+        raise Invalid(message, path="SEGUE_PUSH_CERTIFICATES") from error
+
+    async def fetched() -> Certificates:
+        return found
+
+    return fetched
+
+
 class PushIdentity:
     """Verifies the Authorization header of pushes to `audience`, made in the name of `account` (an e-mail)."""
 
@@ -43,7 +61,7 @@ class PushIdentity:
         audience: str,
         account: str,
         clock: Clock,
-        certificates: Callable[[], Awaitable[Certificates]] = google_certificates,
+        certificates: Fetch = google_certificates,
     ) -> None:
         self._audience = audience
         self._account = account
