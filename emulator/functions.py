@@ -76,6 +76,8 @@ def _scope(message: ports.Message) -> Scope:
         "content-length": str(len(message.data)),
         "function-execution-id": message.id,  # the framework would draw one at random, at 20 µs a request
     }
+    if message.trace:
+        headers["ce-traceparent"] = message.trace
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -17,7 +17,7 @@ import msgspec
 from functions.deliver import webhook
 from functions.deliver.audience import Exporter
 from functions.deliver.audience import due as due_exports
-from segue import failures, telemetry
+from segue import failures, telemetry, tracing
 from segue.catalogs import Catalogs
 from segue.domain import strict
 from segue.domain.catalog import Catalog
@@ -102,10 +102,11 @@ class Deliverer:
     async def _deliver(self, catalog: Catalog, delivery: Due) -> None:
         started = self._ports.clock.now()
         try:
-            if isinstance(delivery, DeliveryDue):
-                await self._post(catalog, delivery, started)
-            else:
-                await self._export(catalog, delivery)
+            with tracing.span("delivery", destination=delivery.destination):
+                if isinstance(delivery, DeliveryDue):
+                    await self._post(catalog, delivery, started)
+                else:
+                    await self._export(catalog, delivery)
         except Unavailable as error:
             self._rest(delivery.destination)
             await self._postpone(delivery, str(error))

@@ -18,7 +18,7 @@ from functions.evaluate.fold import Folded, folded
 from functions.evaluate.link import Pair, Related, joined, parted
 from functions.evaluate.past import Past, PastNeeded, keys_of, past
 from functions.evaluate.work import Oversized, Work
-from segue import failures, retries, telemetry
+from segue import failures, retries, telemetry, tracing
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, links, strict
 from segue.domain.document import Redirect, StateDocument
@@ -90,7 +90,7 @@ class Evaluator:
             case LinkRequested() | LinkWithdrawn() as request:
                 await self._relate(message, request)
             case ProfileDue() as due:
-                await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at))
+                await self._evaluate(Work(key=due.key, delivery=message.id, at=due.at, trace=tracing.current()))
             case ProfilesBehind() as behind:
                 await self._bring_up(message, behind)
             case EventsRefused() as refused:
@@ -112,7 +112,14 @@ class Evaluator:
         found = await past(self._ports.archive, behind.keys) if filling else None
         put_off: list[Unavailable] = []
         for key in behind.keys:
-            work = Work(key=key, delivery=message.id, at=behind.at, catalog=behind.catalog, past=found)
+            work = Work(
+                key=key,
+                delivery=message.id,
+                at=behind.at,
+                catalog=behind.catalog,
+                past=found,
+                trace=tracing.current(),
+            )
             try:
                 await self._evaluate(work)
             except Unavailable as error:
@@ -145,10 +152,14 @@ class Evaluator:
         if work.catalog and before and before.imported:
             work = msgspec.structs.replace(work, at=None)  # its time is the log's
         try:
-            return folded(work, before, compiled, self._largest_document)
+            return self._decided(work, before, compiled)
         except PastNeeded:
             keys = keys_of(work.key, before) if before else [work.key]
             work = msgspec.structs.replace(work, past=await past(self._ports.archive, keys))
+            return self._decided(work, before, compiled)
+
+    def _decided(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
+        with tracing.span("fold"):
             return folded(work, before, compiled, self._largest_document)
 
     async def _followed(self, work: Work) -> tuple[Work, Document | None, StateDocument | None]:
@@ -276,6 +287,7 @@ def _work_of_events(message: Message, received: EventsReceived) -> Work:
         imported=received.imported,
         events=received.events,
         received=received,
+        trace=tracing.current(),
     )
 
 
@@ -286,12 +298,16 @@ def _goes_on(work: Work, redirect: Redirect) -> bool:
 
 def announcement(entry: MembershipChanged) -> Message:
     """The same message whenever and by whomever it is published."""
+    trace = entry.trace or ""
+    if trace:
+        entry = msgspec.structs.replace(entry, trace=msgspec.UNSET)
     return Message(
         id=f"{entry.key}:{entry.seq}",
         type=MEMBERSHIP_CHANGED,
         source="//segue/evaluate",
         time=entry.at,
         data=msgspec.json.encode(entry),
+        trace=trace,
     )
 
 

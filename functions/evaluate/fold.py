@@ -62,18 +62,25 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         bucketing_id=known.bucketing_id if known else _first_seen_as(profile, work),
     )
     if after.changed or after.pending or known is None or known.catalog < compiled.version:
-        news = announced(work.key, document, after, compiled, decides_anew=_conditions(state) != _conditions(after))
+        anew = _conditions(state) != _conditions(after)
+        news = announced(work.key, document, after, compiled, decides_anew=anew, trace=work.trace)
         return _fitting(news, work, largest)
     return _fitting(_written(document, after), work, largest)
 
 
 def announced(
-    key: str, document: StateDocument, state: rules.State, compiled: Compiled, *, decides_anew: bool = False
+    key: str,
+    document: StateDocument,
+    state: rules.State,
+    compiled: Compiled,
+    *,
+    decides_anew: bool = False,
+    trace: str = "",
 ) -> Folded:
     """The document with this state in the next revision, its outbox holding what the state led to and a snapshot."""
     after = rules.drained(state)
     entry = snapshot(key, document, after, state.pending, compiled)
-    entry = msgspec.structs.replace(entry, decides_anew=decides_anew)
+    entry = msgspec.structs.replace(entry, decides_anew=decides_anew, trace=trace or msgspec.UNSET)
     return _written(msgspec.structs.replace(document, catalog=compiled.version, outbox=(entry,)), after)
 
 

@@ -17,7 +17,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     `delivery` is the message's id, or that of a part of it: `within` are then the ids of what it is part of, and `part`
     tells parts apart that complete the same delivery. `past` is what the archive has of the profile, where that was
-    looked up. `profile` and `imported` are None where the message does not say. `received` is the message itself.
+    looked up. `profile` and `imported` are None where the message does not say. `received` is the message itself, and
+    `trace` the trace that it is in, if any.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     catalog: int = 0
     past: Past | None = None
     received: EventsReceived | None = None
+    trace: str = ""
 
     @property
     def first_parts(self) -> Sequence[str]:

@@ -27,7 +27,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """What a request came to: the messages to publish before it is answered, and what there is to note of it."""
 
     messages: tuple[Message, ...]
-    events: int
+    message_ids: tuple[str, ...]
     refused: int
     withheld: int
     warnings: Mapping[Warning, int]
@@ -60,7 +60,7 @@ def ingest(
             Message(id=new_id(), type=kind, source=MESSAGE_SOURCE, time=reception.received_at, data=data)
             for kind, data in contents
         ),
-        events=len(readings),
+        message_ids=tuple(reading.event.message_id for reading in readings),
         refused=len(refused),
         withheld=withheld,
         warnings=Counter(warning for reading in readings for warning in reading.warnings),

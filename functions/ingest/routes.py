@@ -26,7 +26,7 @@ from functions.ingest.senders import (
     sender,
 )
 from functions.ingest.tracker import beside_scripts
-from segue import entrypoint, telemetry
+from segue import entrypoint, telemetry, tracing
 from segue.browsers import Answers
 from segue.domain.call import CallType, Reception
 from segue.domain.catalog import Catalog, Source
@@ -77,7 +77,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
         exception_handlers=entrypoint.exception_handlers,
     )
     answering.router.redirect_slashes = False  # it would name the address by the request's own Host
-    return entrypoint.Observed(beside_scripts(answering), "ingest")
+    return entrypoint.Observed(entrypoint.Traced(beside_scripts(answering), "ingest"), "ingest")
 
 
 class Endpoint:
@@ -180,6 +180,7 @@ class Endpoint:
         return circumstances(request.headers, address, self._platform.settings.geo_headers, self._platform.locate)
 
     async def _published(self, accepted: Accepted, source: str) -> Response:
+        tracing.tell(events=accepted.message_ids)
         await self._platform.ports.bus.publish(EVENTS, accepted.messages)
         if accepted.refused:
             telemetry.note("events_refused", "WARNING", source=source, count=accepted.refused)

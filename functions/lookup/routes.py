@@ -39,6 +39,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGI
         ],
         middleware=[
             Middleware(entrypoint.Observed, "lookup"),
+            Middleware(entrypoint.Traced, "lookup"),
             Middleware(Answers, platform.catalogs, CACHING, FOR_BROWSERS),
             Middleware(entrypoint.BugsAnswered),
         ],

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from segue import tracing
 from segue.domain.errors import Throttled, Unavailable
 from segue.domain.message import MEMBERSHIP_CHANGED
 from segue.domain.profile import Key
@@ -113,8 +114,11 @@ class Hub:
             announced = msgspec.json.decode(message.data, type=Announced)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
-        for ear in self._ears.get(announced.key, ()):
-            ear.hear(announced)
+        ears = self._ears.get(announced.key, ())
+        if ears:
+            with tracing.call("stream", "consumer", message.trace, function="stream", streams=len(ears)):
+                for ear in ears:
+                    ear.hear(announced)
 
     @contextmanager
     def listening(self, visitor: str) -> Iterator[Ear]:

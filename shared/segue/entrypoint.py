@@ -3,7 +3,7 @@
 import hashlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -13,10 +13,11 @@ from cloudevents.http import from_http
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as ASGIMessage
 
-from segue import failures, metrics, telemetry
+from segue import failures, metrics, telemetry, tracing
 from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate
 from segue.domain.errors import Invalid, NotFound, Rejected, SegueError, Throttled, TooLarge, Unauthorized, Unavailable
@@ -31,6 +32,11 @@ RETRY_AFTER_S = 1
 """When to come back after a 503: long enough for a restart or a changed leader, short enough for a waiting queue."""
 
 REQUIRED_HEADERS = ("ce-id", "ce-type", "ce-source", "ce-specversion", "ce-time")
+
+METHODS = frozenset(HTTPMethod)
+
+TRACE_HEADER = "ce-traceparent"
+"""CloudEvents' extension Distributed Tracing. A server's own `traceparent` says nothing of the message."""
 
 METADATA_HEADERS = {"ce-id": "x-goog-pubsub-message-id", "ce-time": "x-goog-pubsub-publish-time"}
 """Where the attribute is when the publisher cannot set it: Cloud Scheduler's are the same for every message."""
@@ -107,32 +113,51 @@ async def _worked_on(
     request: Request, platform: Wired, function: str, topic: str, handler: Handler
 ) -> tuple[Response, str]:
     """What a push is answered, and what came of it."""
-    outcome = "acknowledged"
+    headers = request.headers
     try:
         if platform.identity:
-            await platform.identity(request.headers.get("authorization"))
-        body = await capped_body(request, LARGEST_MESSAGE)
-        try:
-            await handler(cloud_event(request.headers, body))
-        except Rejected as error:
-            message = _as_it_came(request.headers, body)
-            await failures.record(platform.ports, function, topic, message, str(error))
-            outcome = "recorded"
+            await platform.identity(headers.get("authorization"))
     except Unauthorized as error:
         telemetry.note("push_refused", "WARNING", function=function)
         return error_response(error, HTTPStatus.FORBIDDEN), "refused"
     except Exception as error:
-        telemetry.note(
-            "message_not_acknowledged",
-            "WARNING" if isinstance(error, Unavailable) else "ERROR",
-            function=function,
-            message=request.headers.get("ce-id", ""),
-            error=type(error).__name__,
-            where=_where(error),
-        )
-        return error_response(error), "returned"
-    telemetry.note("message_acknowledged", "DEBUG", function=function)
-    return Response(status_code=HTTPStatus.NO_CONTENT), outcome
+        return _returned(error, headers, function), "returned"
+    with tracing.call(
+        function,
+        "consumer",
+        tracing.traceparent(headers.get(TRACE_HEADER, "")),
+        function=function,
+        trigger="pubsub",
+        type=headers.get("ce-type", ""),
+        message=headers.get("ce-id", ""),
+    ):
+        outcome = "acknowledged"
+        try:
+            body = await capped_body(request, LARGEST_MESSAGE)
+            try:
+                await handler(cloud_event(headers, body))
+            except Rejected as error:
+                tracing.tell(error=error)
+                await failures.record(platform.ports, function, topic, _as_it_came(headers, body), str(error))
+                outcome = "recorded"
+        except Exception as error:
+            tracing.tell(error=error)
+            return _returned(error, headers, function), "returned"
+        telemetry.note("message_acknowledged", "DEBUG", function=function)
+        return Response(status_code=HTTPStatus.NO_CONTENT), outcome
+
+
+def _returned(error: Exception, headers: Mapping[str, str], function: str) -> Response:
+    """What a push is answered whose message is to come back."""
+    telemetry.note(
+        "message_not_acknowledged",
+        "WARNING" if isinstance(error, Unavailable) else "ERROR",
+        function=function,
+        message=headers.get("ce-id", ""),
+        error=type(error).__name__,
+        where=_where(error),
+    )
+    return error_response(error)
 
 
 async def capped_body(request: Request, largest: int) -> bytes:
@@ -160,7 +185,8 @@ def cloud_event(headers: Mapping[str, str], body: bytes) -> Message:
     time = instant(event["time"])
     if time is None:
         raise Invalid(f"expected an instant, found {event['time']!r:.40}", path="ce-time")
-    return Message(id=event["id"], type=event["type"], source=event["source"], time=time, data=body)
+    trace = tracing.traceparent(headers.get(TRACE_HEADER, ""))
+    return Message(id=event["id"], type=event["type"], source=event["source"], time=time, data=body, trace=trace)
 
 
 def error_response(error: Exception, status: int | None = None) -> Response:
@@ -184,6 +210,7 @@ def count_error(error: Exception) -> None:
     elif isinstance(error, Rejected):
         telemetry.note("request_refused", "DEBUG", error=type(error).__name__)
     else:
+        tracing.tell(error=error)
         telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=_where(error))
 
 
@@ -242,6 +269,37 @@ class Observed:
 
         with metrics.on_behalf_of(self._function):
             await self._app(scope, receive, send_observed)
+
+
+class Traced:
+    """Begins a trace with each request that an app answers on behalf of a function. What the request says of traces is
+    a stranger's, and nothing is made of it."""
+
+    def __init__(self, app: ASGIApp, function: str) -> None:
+        self._app = app
+        self._function = function
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not tracing.is_on():
+            await self._app(scope, receive, send)
+            return
+
+        async def send_traced(message: ASGIMessage) -> None:
+            if message["type"] == "http.response.start":
+                tracing.tell(status=message["status"])
+            await send(message)
+
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        with tracing.call(method, "server", function=self._function, trigger="http", method=method):
+            await self._app(scope, receive, send_traced)
+            if route := _route(scope):
+                tracing.tell(f"{method} {route}", route=route)
+
+
+def _route(scope: Scope) -> str:
+    """The address as its app has it, with names in the place of what is different each time; empty if it has none."""
+    routes = scope["app"].router.routes if "app" in scope else ()
+    return next((route.path for route in routes if route.matches(scope)[0] != Match.NONE), "")
 
 
 def safely(send: Send, caching: bytes) -> Send:

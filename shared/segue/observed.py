@@ -6,9 +6,14 @@ and bill nothing.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from time import perf_counter
 from types import TracebackType
+from typing import Protocol
 
+import msgspec
+
+from segue import tracing
 from segue.domain.audience import Audience
 from segue.domain.destination import Storage
 from segue.domain.errors import Conflict, Rejected, Unavailable
@@ -35,6 +40,7 @@ from segue.ports import (
     Store,
     Write,
 )
+from segue.tracing import Kind
 
 OUTCOMES: Mapping[type[BaseException], str] = {
     Conflict: "conflict",
@@ -46,10 +52,15 @@ OUTCOMES: Mapping[type[BaseException], str] = {
 }
 """What came of a call, by the first entry that its error is an instance of."""
 
+TRACE_BYTES = len("ce-traceparent")
+
 BINDING_BYTES = 102
 """Of a message's attributes whatever is the same for all: their names, and what is as long as itself."""
 
 LEAST_BILLED_BYTES = 1_000
+
+FOLLOWED = 100
+"""Messages of one publish that a trace goes on with. The others begin their own: a tick's would have no end."""
 
 
 def observed(ports: Ports) -> Ports:
@@ -65,22 +76,33 @@ def observed(ports: Ports) -> Ports:
     )
 
 
+class Begin(Protocol):
+    """How a call's span begins."""
+
+    def __call__(self, name: str, kind: Kind, **attributes: object) -> AbstractContextManager[object]: ...
+
+
 class Call:
-    """One call of a port, from its beginning to its end. Of one that goes through many things, the time that is taken
-    to do something with them is in it, too."""
+    """One call of a port, from its beginning to its end, and its span. Of one that goes through many things, the time
+    that is taken to do something with them is in it, too."""
 
-    __slots__ = ("_began", "_operation", "_port")
+    __slots__ = ("_began", "_operation", "_port", "_span")
 
-    def __init__(self, port: str, operation: str) -> None:
+    def __init__(
+        self, port: str, operation: str, begin: Begin = tracing.span, kind: Kind = "client", **attributes: object
+    ) -> None:
         self._port = port
         self._operation = operation
+        self._span = begin(f"{port} {operation}", kind, **attributes)
 
     def __enter__(self) -> None:
         self._began = perf_counter()
+        self._span.__enter__()
 
     def __exit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._span.__exit__(kind, error, trace)
         outcome = "done" if kind is None else _outcome(kind)
         PORT_SECONDS.observe(perf_counter() - self._began, self._port, self._operation, outcome)
 
@@ -92,27 +114,28 @@ class ObservedStore:
         self._store = store
 
     async def get(self, path: str) -> Document | None:
-        with Call("store", "get"):
+        collection = path.partition("/")[0]
+        with Call("store", "get", collections=collection):
             found = await self._store.get(path)
-        _read(path.partition("/")[0], 1, len(found.data) if found else 0)
+        _read(collection, 1, len(found.data) if found else 0)
         return found
 
     async def commit(self, writes: Sequence[Write]) -> None:
-        with Call("store", "commit"):
+        collections = [each.path.partition("/")[0] for each in writes]
+        with Call("store", "commit", collections=" ".join(collections)):
             await self._store.commit(writes)
-        for each in writes:
-            collection = each.path.partition("/")[0]
+        for each, collection in zip(writes, collections, strict=True):
             STORE_OPERATIONS.add(collection, "delete" if each.data is None else "write")
             STORE_BYTES.add(collection, "write", by=len(each.data or b""))
 
     async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
-        with Call("store", "due"):
+        with Call("store", "due", collections=collection):
             found = await self._store.due(collection, shard, until, limit)
         STORE_OPERATIONS.add(collection, "read", by=max(1, len(found)))
         return found
 
     async def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
-        with Call("store", "scan"):
+        with Call("store", "scan", tracing.aside, collections=collection):
             async for id_, found in self._store.scan(collection, after):
                 _read(collection, 1, len(found.data))
                 yield id_, found
@@ -126,7 +149,8 @@ class ObservedBus:
         self._bus = bus
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        with Call("bus", "publish"):
+        with Call("bus", "publish", kind="producer", topic=topic, messages=len(messages)):
+            messages = _led_to(messages)
             await self._bus.publish(topic, messages)
         published = sum(_size(message) for message in messages)
         BUS_MESSAGES.add(topic, by=len(messages))
@@ -134,7 +158,7 @@ class ObservedBus:
         BUS_BILLED_BYTES.add(topic, by=max(LEAST_BILLED_BYTES, published))
 
     async def listen(self, topic: str, name: str, begun: Callable[[], None], hear: Callable[[Message], None]) -> None:
-        with Call("bus", "listen"):
+        with Call("bus", "listen", tracing.untraced):
             await self._bus.listen(topic, name, begun, hear)
 
 
@@ -157,7 +181,7 @@ class ObservedArchive:
             return await self._archive.snapshot(key, at)
 
     async def received(self, key: str) -> AsyncIterator[Message]:
-        with Call("archive", "received"):
+        with Call("archive", "received", tracing.aside):
             async for message in self._archive.received(key):
                 yield message
 
@@ -178,7 +202,7 @@ class ObservedArchive:
             return await self._archive.audience(asked, at, part)
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
-        with Call("archive", "read"):
+        with Call("archive", "read", tracing.aside):
             async for message in self._archive.read(topic):
                 yield message
 
@@ -224,6 +248,19 @@ class ObservedObjects:
             await self._objects.put(storage, path, data, expects)
 
 
+def _led_to(messages: Sequence[Message]) -> Sequence[Message]:
+    """The messages, as a part of what is happening: but one that is in another trace stays there."""
+    trace = tracing.current()
+    if not trace:
+        return messages
+    return [*(_in_trace(message, trace) for message in messages[:FOLLOWED]), *messages[FOLLOWED:]]
+
+
+def _in_trace(message: Message, trace: str) -> Message:
+    of_another = message.trace and tracing.trace_id(message.trace) != tracing.trace_id(trace)
+    return message if of_another else msgspec.structs.replace(message, trace=trace)
+
+
 def _outcome(kind: type[BaseException]) -> str:
     return next(outcome for root, outcome in OUTCOMES.items() if issubclass(kind, root))
 
@@ -234,4 +271,5 @@ def _read(collection: str, documents: int, size: int) -> None:
 
 
 def _size(message: Message) -> int:
-    return BINDING_BYTES + len(message.data) + len(message.id) + len(message.type) + len(message.source)
+    said = len(message.data) + len(message.id) + len(message.type) + len(message.source)
+    return BINDING_BYTES + said + (TRACE_BYTES + len(message.trace) if message.trace else 0)

@@ -63,13 +63,18 @@ class Store(Protocol):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A CloudEvent on its way through a topic: `data` is JSON, `time` epoch ms."""
+    """A CloudEvent on its way through a topic: `data` is JSON, `time` epoch ms.
+
+    `trace` is where it belongs in a trace, as W3C's `traceparent` (CloudEvents' extension Distributed Tracing); empty:
+    in none. It is no part of what the message says: an archive does not keep it.
+    """
 
     id: str
     type: str
     source: str
     time: int
     data: bytes
+    trace: str = ""
 
 
 class Bus(Protocol):

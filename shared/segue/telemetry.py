@@ -4,7 +4,6 @@ Nothing a visitor sent is ever logged: no bodies, no values, and identifiers onl
 escaped by JSON itself, so that no value can begin a line of its own.
 """
 
-import hashlib
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +11,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from segue import tracing
 from segue.metrics import NOTED
+from segue.tracing import hashed
 
 EventName: TypeAlias = Literal[
     "not_started",
@@ -50,10 +51,6 @@ def _plain(value: object) -> object:
     return value if isinstance(value, int | float | bool) else str(value)[:LONGEST_TEXT]
 
 
-def _hashed(value: object) -> str:
-    return hashlib.sha256(str(value).encode()).hexdigest()[:12]
-
-
 FIELDS: Mapping[str, Callable[[object], object]] = {
     "function": _plain,
     "topic": _plain,
@@ -66,10 +63,10 @@ FIELDS: Mapping[str, Callable[[object], object]] = {
     "version": _plain,
     "source": _plain,
     "destination": _plain,
-    "message": _hashed,
-    "key": _hashed,
+    "message": hashed,
+    "key": hashed,
 }
-"""Every field a log line may carry, and how its value is shown."""
+"""Every field a log line may carry, and how its value is shown; besides, the trace that it is in."""
 
 _logger = logging.getLogger("segue")
 
@@ -79,7 +76,8 @@ def note(event: EventName, severity: Severity = "INFO", **fields: object) -> Non
     NOTED.add(event)
     level = logging.getLevelName(severity)
     if _logger.isEnabledFor(level):
-        line = {"severity": severity, "event": event} | {name: FIELDS[name](value) for name, value in fields.items()}
+        shown = {name: FIELDS[name](value) for name, value in fields.items()}
+        line = {"severity": severity, "event": event, **shown, **tracing.log_fields()}
         _logger.log(level, "%s", msgspec.json.encode(line).decode())
 
 

@@ -5,17 +5,23 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
-from segue import telemetry
+from segue import telemetry, tracing
 from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate, nowhere
 from segue.domain.errors import Invalid
 from segue.observed import observed
 from segue.ports import Ports
 from segue.settings import PlatformName, Settings
+
+if TYPE_CHECKING:
+    from requests import Session
+
+GOOGLES_SPANS = "telemetry.googleapis.com"
 
 Identity: TypeAlias = Callable[[str | None], Awaitable[None]]
 """Verifies the Authorization header of a pushed message (None: there is none), and raises Unauthorized."""
@@ -41,6 +47,7 @@ def platform() -> Platform:
     if _installed is None:
         telemetry.start()
         settings = Settings.from_environment(os.environ)
+        tracing.start(os.environ, session=_session(tracing.endpoint(os.environ)))
         _installed = _PLATFORMS[settings.platform](settings)
     return _installed
 
@@ -57,17 +64,29 @@ def prepare(*, pushed: bool = False) -> None:
         settings = _settings_or_exit(pushed)
         for module in _SLOW_TO_IMPORT[settings.platform]:
             import_module(f"segue.adapters.{module}")
+        if tracing.endpoint(os.environ):
+            import_module("segue.spans")
     gc.collect()
     gc.freeze()
 
 
 def _settings_or_exit(pushed: bool) -> Settings:
     try:
+        tracing.check(os.environ)
         return Settings.from_environment(os.environ, pushed=pushed)
     except Invalid as error:
         telemetry.start()
         telemetry.note("not_started", "ERROR", error=error)
         sys.exit(1)
+
+
+def _session(endpoint: str) -> "Session | None":
+    """What carries spans to where Google wants credentials."""
+    if urlsplit(endpoint).hostname != GOOGLES_SPANS:
+        return None
+    from segue.adapters.google.spans import session
+
+    return session()
 
 
 def use(platform: Platform | None) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from cloudevents.http import from_http
 
@@ -57,6 +58,15 @@ async def test_a_publish_of_more_bytes_than_one_request_takes_arrives(platform: 
 async def test_a_message_larger_than_the_bus_takes_is_refused(platform: Platform) -> None:
     with pytest.raises(TooLarge):
         await platform.bus.publish(TOPIC, [message("larger", bytes(10_000_001))])
+
+
+async def test_a_message_stays_in_its_trace_however_often_it_comes(platform: Platform, receiver: Receiver) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    receiver.answers["traced"] = [500]
+    await platform.bus.publish(TOPIC, [msgspec.structs.replace(message("traced"), trace=trace), message("untraced")])
+    await receiver.until(lambda counts: counts["traced"] >= 2 and counts["untraced"] >= 1)
+    found = {(pushed.id, pushed.headers.get("ce-traceparent")) for pushed in receiver.pushed}
+    assert found == {("traced", trace), ("untraced", None)}
 
 
 async def test_a_message_that_is_not_acknowledged_comes_again(platform: Platform, receiver: Receiver) -> None:

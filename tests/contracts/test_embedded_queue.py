@@ -1,6 +1,8 @@
 """What the embedded queues promise: at least once, back-off, dead letters, and nothing forgotten over a restart."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +22,11 @@ OTHER = Subscription(name="other", topic="events")
 
 def message(name: str) -> Message:
     return Message(id=name, type="test", source="//test", time=1, data=b"{}")
+
+
+def traced(name: str) -> Message:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    return Message(id=name, type="test", source="//test", time=1, data=b"{}", trace=trace)
 
 
 def open_platform(folder: Path, *subscriptions: Subscription, clock: Clock | None = None) -> EmbeddedPlatform:
@@ -257,6 +264,32 @@ async def test_a_restart_delivers_what_was_not_acknowledged_and_only_that(tmp_pa
     await emptied(second)
     assert receiver.seen == Counter({("one", name): 1 for name in ["0", *map(str, range(1, 20, 2))]})
     await second.close()
+
+
+async def test_a_message_is_in_the_same_trace_after_a_restart_whoever_had_the_folder_before(tmp_path: Path) -> None:
+    first = open_platform(tmp_path)
+    await first.bus.publish("events", [message("untraced"), traced("kept")])
+    await first.bus.requeue((await first.bus.after("one:events", 0, 10))[1])
+    await first.close()
+
+    second = open_platform(tmp_path)
+    assert [each.message for each in await second.bus.after("one:events", 0, 10)] == [
+        message("untraced"),
+        traced("kept"),
+    ]
+    await second.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "segue.db")) as database:
+        database.execute("DROP TABLE traced")  # as code had it that knew of no traces
+
+    third = open_platform(tmp_path)
+    await third.bus.publish("events", [traced("new")])
+    waiting = await third.bus.after("one:events", 0, 10)
+    assert [each.message for each in waiting] == [message("untraced"), message("kept"), traced("new")]
+    for each in waiting:
+        await third.bus.remove(each)
+    await third.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "segue.db")) as database:
+        assert database.execute("SELECT * FROM traced").fetchall() == []
 
 
 async def test_failed_attempts_are_counted_over_restarts(tmp_path: Path) -> None:

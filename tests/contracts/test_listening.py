@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from emulator.google_emulators import GoogleEmulators
@@ -56,7 +57,8 @@ async def listening(bus: Bus, name: str, topic: str = TOPIC) -> AsyncIterator[Ea
 async def test_what_is_published_from_now_on_is_heard_as_it_was_published(
     platform: Platform, receiver: Receiver
 ) -> None:
-    sent = message("3f2a:7", '{"name": "blåbær 🫐"}'.encode())
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    sent = msgspec.structs.replace(message("3f2a:7", '{"name": "blåbær 🫐"}'.encode()), trace=trace)
     async with listening(platform.bus, "listener-1") as ear:
         await platform.bus.publish(TOPIC, [sent])
         await ear.until(sent.id)

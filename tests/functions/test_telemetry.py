@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from segue import tracing
 from segue.metrics import NOTED
 from segue.telemetry import note
 
@@ -35,6 +36,24 @@ def test_ids_are_shown_as_hashes_alone(lines: pytest.LogCaptureFixture) -> None:
     assert "ada" not in lines.text
     line = json.loads(lines.messages[0])
     assert line["message"] == line["key"] != ""
+
+
+def test_a_line_says_which_trace_it_is_in(lines: pytest.LogCaptureFixture) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    cloud = {"K_SERVICE": "evaluate", "SEGUE_PROJECT": "shop"}
+    for environment in ({}, cloud):
+        tracing.start(environment, send=lambda _spans: None)
+        with tracing.call("evaluate", "consumer", parent):
+            note("message_recorded")
+        tracing.stop()
+        note("message_recorded")
+    assert [{*json.loads(line)} - {"severity", "event"} for line in lines.messages] == [
+        {"trace"},
+        set(),
+        {"logging.googleapis.com/trace"},
+        set(),
+    ]
+    assert "projects/shop/traces/0af7651916cd43dd8448eb211c80319c" in lines.messages[2]
 
 
 def test_a_field_that_is_not_allowed_is_a_bug() -> None:

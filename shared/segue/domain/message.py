@@ -158,6 +158,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     `into` is the profile that an anonymous one is part of, with all that was received up to `into_since`: the newest
     snapshot of each tells who is linked. `bucketing_id` is what the visitor is bucketed by in experiments, if not
     by the own id. `decides_anew`: a condition of a slot holds otherwise than before, which no transition tells.
+    `trace` is that of the message that led to it; it lies in an outbox alone, and is not told.
     """
 
     key: Key
@@ -173,6 +174,7 @@ class MembershipChanged(msgspec.Struct, frozen=True, kw_only=True):
     into_since: int | None = None
     bucketing_id: str | None = None
     decides_anew: bool = False
+    trace: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class DeliveryDue(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,12 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     time INTEGER NOT NULL,
     data BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS traced (
+    number INTEGER PRIMARY KEY,
+    trace TEXT NOT NULL
+);
 """
+"""A message's trace lies beside it: code that knows of none works on the same file."""
 
 MAX_BYTES = 10_000_000
 """The most that Pub/Sub takes in one message: what fits here fits there."""
@@ -107,13 +112,17 @@ class EmbeddedBus:
         now = self._clock.now()
 
         def append(connection: sqlite3.Connection) -> None:
+            numbered = [(self._numbers.next(connection), queue, each) for queue in queues for each in messages]
             connection.executemany(
                 "INSERT INTO waiting VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?)",
                 [
-                    (self._numbers.next(connection), queue, now, each.id, each.type, each.source, each.time, each.data)
-                    for queue in queues
-                    for each in messages
+                    (number, queue, now, each.id, each.type, each.source, each.time, each.data)
+                    for number, queue, each in numbered
                 ],
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO traced VALUES (?, ?)",
+                [(number, each.trace) for number, _, each in numbered if each.trace],
             )
 
         await self._database.write(append)
@@ -128,7 +137,9 @@ class EmbeddedBus:
         """At most `limit` messages of a queue that come after that place, in order."""
         rows = await self._database.read(
             lambda connection: connection.execute(
-                "SELECT * FROM waiting WHERE queue = ? AND number > ? ORDER BY number LIMIT ?", (queue, number, limit)
+                "SELECT waiting.*, coalesce(trace, '') FROM waiting LEFT JOIN traced USING (number)"
+                " WHERE queue = ? AND number > ? ORDER BY number LIMIT ?",
+                (queue, number, limit),
             ).fetchall()
         )
         return [_waiting(row) for row in rows]
@@ -147,11 +158,13 @@ class EmbeddedBus:
 
     async def requeue(self, waiting: Waiting) -> None:
         """Put the message at the end of its queue."""
-        await self._database.write(
-            lambda connection: connection.execute(
-                "UPDATE waiting SET number = ? WHERE number = ?", (self._numbers.next(connection), waiting.number)
-            )
-        )
+
+        def move(connection: sqlite3.Connection) -> None:
+            moved = (self._numbers.next(connection), waiting.number)
+            connection.execute("UPDATE waiting SET number = ? WHERE number = ?", moved)
+            connection.execute("UPDATE OR REPLACE traced SET number = ? WHERE number = ?", moved)
+
+        await self._database.write(move)
         self.arrived(waiting.queue)
 
     async def bury(self, waiting: Waiting, *, noted: bool = False) -> None:
@@ -183,7 +196,7 @@ class EmbeddedBus:
     async def dead_letters(self) -> Sequence[Waiting]:
         """Every dead letter, the oldest first."""
         rows = await self._database.read(
-            lambda connection: connection.execute("SELECT * FROM dead_letters ORDER BY number").fetchall()
+            lambda connection: connection.execute("SELECT *, '' FROM dead_letters ORDER BY number").fetchall()
         )
         return [_waiting(row) for row in rows]
 
@@ -194,10 +207,11 @@ def unheard(_queue: str) -> None:
 
 def _delete(connection: sqlite3.Connection, waiting: Waiting) -> None:
     connection.execute("DELETE FROM waiting WHERE number = ?", (waiting.number,))
+    if waiting.message.trace:
+        connection.execute("DELETE FROM traced WHERE number = ?", (waiting.number,))
 
 
-def _waiting(row: tuple[int, str, int, int, str, str, str, int, bytes]) -> Waiting:
-    number, queue, attempts, published_at, identifier, kind, source, time, data = row
-    return Waiting(
-        number, queue, attempts, published_at, Message(id=identifier, type=kind, source=source, time=time, data=data)
-    )
+def _waiting(row: tuple[int, str, int, int, str, str, str, int, bytes, str]) -> Waiting:
+    number, queue, attempts, published_at, identifier, kind, source, time, data, trace = row
+    message = Message(id=identifier, type=kind, source=source, time=time, data=data, trace=trace)
+    return Waiting(number, queue, attempts, published_at, message)

@@ -86,4 +86,6 @@ def _bound(message: Message) -> Any:
         "ce-time": time.isoformat(timespec="milliseconds"),
         "content-type": "application/json",
     }
+    if message.trace:
+        attributes["ce-traceparent"] = message.trace
     return _Message(data=message.data, attributes=attributes)

@@ -17,6 +17,7 @@ from google.pubsub_v1 import (
     Subscription,
 )
 
+from segue import tracing
 from segue.adapters.google.connection import meaning
 from segue.domain.errors import SegueError, Unavailable
 from segue.domain.time import instant
@@ -93,4 +94,5 @@ def _message(pulled: Any) -> Message | None:
         source=found.get("ce-source", ""),
         time=time,
         data=pulled.data,
+        trace=tracing.traceparent(found.get("ce-traceparent", "")),
     )
