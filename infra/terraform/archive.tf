@@ -16,13 +16,19 @@ resource "google_bigquery_table" "archives" {
   deletion_protection      = var.protected
   require_partition_filter = true
 
+  # What tells of one profile alone begins with its key: sorted by it, a history is a few blocks of each partition.
+  # Few and large partitions make few blocks.
+  clustering = each.value == "STRING" ? ["data"] : null
+
   time_partitioning {
-    type          = "DAY"
-    field         = "publish_time"
-    expiration_ms = var.archive_days * 24 * 60 * 60 * 1000
+    type  = "MONTH"
+    field = "publish_time"
+    # A month goes as a whole, counted from its first day: what came on its last is kept for so long.
+    expiration_ms = (var.archive_days + 31) * 24 * 60 * 60 * 1000
   }
 
-  # The columns that a subscription with metadata writes.
+  # The columns that a subscription with metadata writes. Text is kept as it is, JSON would be written anew: a number
+  # might come back as another.
   schema = jsonencode([
     { name = "subscription_name", type = "STRING", mode = "REQUIRED" },
     { name = "message_id", type = "STRING", mode = "REQUIRED" },
@@ -32,11 +38,24 @@ resource "google_bigquery_table" "archives" {
   ])
 }
 
+# Who is erased, and up to when (epoch ms): what comes of them later is in the tables, and never read.
+resource "google_bigquery_table" "erasures" {
+  dataset_id          = google_bigquery_dataset.archive.dataset_id
+  table_id            = "erasures"
+  deletion_protection = var.protected
+  clustering          = ["key"]
+
+  schema = jsonencode([
+    { name = "key", type = "STRING", mode = "REQUIRED" },
+    { name = "until", type = "INTEGER", mode = "REQUIRED" },
+  ])
+}
+
 locals {
-  # What has become a dead letter may be no JSON.
+  # What has become a dead letter may be no text.
   archived_as = {
     for name, subscription in local.archives :
-    subscription.archive => contains(keys(local.dead_lettered), name) ? "JSON" : "BYTES"
+    subscription.archive => contains(keys(local.dead_lettered), name) ? "STRING" : "BYTES"
   }
 
   archive_tables = {

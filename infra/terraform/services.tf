@@ -7,7 +7,7 @@ locals {
         SEGUE_PLATFORM         = "google"
         SEGUE_PROJECT          = var.project
         SEGUE_CATALOG_DATABASE = google_firestore_database.catalog.name
-        SEGUE_DATA             = "/tmp/segue"
+        SEGUE_ARCHIVE_DATASET  = google_bigquery_dataset.archive.dataset_id
         HOST                   = "0.0.0.0"
       },
       contains(keys(local.pushed), name) ? {

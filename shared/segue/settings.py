@@ -4,6 +4,8 @@
 - SEGUE_PROFILE_SECRET: the secret that document ids are derived with, at least 16 bytes; required.
 - SEGUE_DATA: the folder of the embedded platform's files, and of the laptop's archive; `.segue` by default.
 - SEGUE_PROJECT: the Google Cloud project; required on `google`.
+- SEGUE_ARCHIVE_DATASET: the BigQuery dataset of the archive, which Pub/Sub writes; required on Cloud Run. Without it
+  the archive of `google` is a file in the folder, as that of the laptop.
 - SEGUE_CATALOG_DATABASE: the Firestore database of the catalogue; `catalog` by default.
 - SEGUE_PUSH_AUDIENCE, SEGUE_PUSH_ACCOUNT: the audience and the e-mail that a push request's token must carry, both or
   neither; without them pushes are not verified.
@@ -23,7 +25,8 @@
 - SEGUE_ALLOW_PRIVATE_DESTINATIONS: `true` lets webhooks and files go to private addresses; `false` by default.
 
 On Cloud Run, which sets K_SERVICE, nothing is left to what is meant for a laptop: the platform is `google`, no emulator
-has an address, pushes are verified by Google's certificates, and a variable that begins with SEGUE_ is one of these.
+has an address, the archive is BigQuery's, pushes are verified by Google's certificates, and a variable that begins with
+SEGUE_ is one of these.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profile_secret: bytes
     data: Path
     project: str
+    archive_dataset: str
     catalog_database: str
     push_audience: str
     push_account: str
@@ -78,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             profile_secret=_secret(env),
             data=Path(env.get("SEGUE_DATA", ".segue")),
             project=_required(env, "SEGUE_PROJECT") if platform == "google" else env.get("SEGUE_PROJECT", ""),
+            archive_dataset=env.get("SEGUE_ARCHIVE_DATASET", ""),
             catalog_database=env.get("SEGUE_CATALOG_DATABASE", "catalog"),
             push_audience=_paired(env, "SEGUE_PUSH_AUDIENCE", "SEGUE_PUSH_ACCOUNT"),
             push_account=_paired(env, "SEGUE_PUSH_ACCOUNT", "SEGUE_PUSH_AUDIENCE"),
@@ -118,6 +123,7 @@ def _refuse_in_the_cloud(env: _Asked, settings: Settings, pushed: bool) -> None:
         raise Invalid(f"expected google on Cloud Run, found {settings.platform!r}", path="SEGUE_PLATFORM")
     if pushed:
         _required(env, "SEGUE_PUSH_ACCOUNT")
+    _required(env, "SEGUE_ARCHIVE_DATASET")  # a file knows nothing of other instances, and goes with its own
     for name in sorted(env):
         if name.endswith("_EMULATOR_HOST"):
             raise Invalid("an emulator's address has no place on Cloud Run (K_SERVICE is set)", path=name)

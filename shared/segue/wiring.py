@@ -15,7 +15,7 @@ from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate, nowhere
 from segue.domain.errors import Invalid
 from segue.observed import observed
-from segue.ports import Ports
+from segue.ports import Archive, Ports
 from segue.settings import PlatformName, Settings
 
 if TYPE_CHECKING:
@@ -131,7 +131,6 @@ def _embedded(settings: Settings) -> Platform:
 
 
 def _google(settings: Settings) -> Platform:
-    from segue.adapters.embedded.archive import ArchiveFile
     from segue.adapters.google.identity import PushIdentity, certificates_in, google_certificates
     from segue.adapters.google.platform import GooglePlatform
     from segue.adapters.system import SystemClock
@@ -142,7 +141,7 @@ def _google(settings: Settings) -> Platform:
     ports = Ports(
         store=opened.store,
         bus=opened.bus,
-        archive=ArchiveFile.open(settings.data),
+        archive=_archive(settings),
         catalog=opened.catalog,
         http=WebHttp(allow_private=settings.allow_private_destinations),
         objects=WebObjects(settings.storage_secrets, allow_private=settings.allow_private_destinations),
@@ -157,9 +156,19 @@ def _google(settings: Settings) -> Platform:
     return assembled(settings, ports, identity)
 
 
+def _archive(settings: Settings) -> Archive:
+    if not settings.archive_dataset:
+        from segue.adapters.embedded.archive import ArchiveFile
+
+        return ArchiveFile.open(settings.data)
+    from segue.adapters.google.archive import BigQueryArchive
+
+    return BigQueryArchive.open(settings.project, settings.archive_dataset)
+
+
 _PLATFORMS: Mapping[PlatformName, Callable[[Settings], Platform]] = {"embedded": _embedded, "google": _google}
 
 _SLOW_TO_IMPORT: Mapping[PlatformName, Sequence[str]] = {
     "embedded": (),
-    "google": ("google.platform", "google.identity", "embedded.archive", "web"),
+    "google": ("google.platform", "google.identity", "google.archive", "web"),
 }

@@ -10,7 +10,7 @@ from segue.adapters.embedded.archive import MOST_FILES, ArchiveFile
 from segue.domain.message import EVENTS, MEMBERSHIPS
 from segue.domain.time import DAY, HOUR
 from segue.ports import Message, SegmentSize
-from tests.contracts.test_embedded_archive import ANNA, BEN, message, received, snapshot
+from tests.contracts.test_archive import ANNA, BEN, message, received, snapshot
 
 MESSAGES = [message(f"{number:03}", time=(20 + 3 * number) * HOUR) for number in range(7)]
 STEPS = 2 * 2 + 1

@@ -10,12 +10,13 @@ from segue.settings import Settings
 
 LEAST = {"SEGUE_PROFILE_SECRET": "sixteen bytes or more"}
 GOOGLE = LEAST | {"SEGUE_PLATFORM": "google", "SEGUE_PROJECT": "shop-1"}
-CLOUD = GOOGLE | {"K_SERVICE": "ingest"}
+CLOUD = GOOGLE | {"K_SERVICE": "ingest", "SEGUE_ARCHIVE_DATASET": "archive"}
 PUSH = {"SEGUE_PUSH_AUDIENCE": "segue-update", "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com"}
 
 EVERYTHING = {
     "SEGUE_DATA": "/data",
     "SEGUE_CATALOG_DATABASE": "definitions",
+    "SEGUE_ARCHIVE_DATASET": "messages",
     "SEGUE_PUSH_AUDIENCE": "https://segue.example",
     "SEGUE_PUSH_ACCOUNT": "push@shop-1.iam.gserviceaccount.com",
     "SEGUE_WEBHOOK_SECRETS": '{"hook": "s3cret"}',
@@ -44,6 +45,7 @@ def test_everything_can_be_said() -> None:
     settings = Settings.from_environment(GOOGLE | EVERYTHING | OWN_CERTIFICATES)
     assert (settings.platform, settings.project, settings.data) == ("google", "shop-1", Path("/data"))
     assert settings.catalog_database == "definitions"
+    assert settings.archive_dataset == "messages"
     assert settings.push_audience == "https://segue.example"
     assert settings.push_account == "push@shop-1.iam.gserviceaccount.com"
     assert settings.push_certificates == Path("/data/certificates.json")
@@ -77,6 +79,7 @@ def test_everything_can_be_said() -> None:
         (CLOUD | {"PUBSUB_EMULATOR_HOST": ""}, "PUBSUB_EMULATOR_HOST"),
         (CLOUD | {"BIGQUERY_EMULATOR_HOST": "localhost:1"}, "BIGQUERY_EMULATOR_HOST"),
         (LEAST | {"K_SERVICE": "ingest"}, "SEGUE_PLATFORM"),
+        (GOOGLE | {"K_SERVICE": "ingest"}, "SEGUE_ARCHIVE_DATASET"),
         (CLOUD | {"SEGUE_PUSH_ACOUNT": "push@shop-1"}, "SEGUE_PUSH_ACOUNT"),
         (CLOUD | OWN_CERTIFICATES, "SEGUE_PUSH_CERTIFICATES"),
     ],

@@ -16,6 +16,8 @@
 | exports | segue.audiences.due | AudiencesDue | the scheduler | deliver |
 | retry-{destination} | segue.delivery.due | DeliveryDue | deliver | deliver |
 | retry-{destination} | segue.audience.due | AudienceDue | deliver | deliver |
+
+What tells of one profile alone begins with its `key`, and nothing else does: archives are sorted by that.
 """
 
 from typing import Literal, TypeAlias
@@ -98,10 +100,10 @@ class EventsWithheld(msgspec.Struct, frozen=True, kw_only=True):
 class LinkRequested(msgspec.Struct, frozen=True, kw_only=True):
     """A call said that the anonymous visitor `anonymous` is the user `profile`; it was received at `at` (epoch ms)."""
 
-    key: Key
-    profile: ProfileRef
     anonymous_key: Key
     anonymous: ProfileRef
+    key: Key
+    profile: ProfileRef
     source: str
     message_id: str
     at: int
@@ -111,10 +113,10 @@ class LinkRequested(msgspec.Struct, frozen=True, kw_only=True):
 class LinkWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
     """The site's owner says at `at` (epoch ms) that the anonymous visitor `anonymous` is not the user `profile`."""
 
-    key: Key
-    profile: ProfileRef
     anonymous_key: Key
     anonymous: ProfileRef
+    key: Key
+    profile: ProfileRef
     at: int
 
 

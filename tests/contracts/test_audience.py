@@ -1,14 +1,13 @@
-"""Whom the laptop's archive names as a segment's members, and how."""
+"""Whom an archive names as a segment's members, and how: the laptop's, and BigQuery by what stands in for it."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from segue.adapters.embedded.archive import ArchiveFile
 from segue.domain.audience import Audience, in_part
 from segue.domain.destination import IdentifierName
 from segue.domain.event import Event, Json
@@ -16,7 +15,8 @@ from segue.domain.membership import Interval
 from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIP_CHANGED, EventsReceived, MembershipChanged
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.rules.kinds.person import CONSENT_CHANGED
-from segue.ports import Message
+from segue.ports import Archive, Message
+from tests.contracts.test_archive import ARCHIVES
 
 SECRET = b"a secret of the tests"
 NOW = 1_715_342_400_000
@@ -26,19 +26,10 @@ SLOW = pytest.mark.slow
 PHONE, LAPTOP = (ProfileRef("anonymous_id", name) for name in ("phone", "laptop"))
 
 
-class Sealed(ArchiveFile):
-    """Seals whatever it is given at once."""
-
-    async def append(self, topic: str, messages: Sequence[Message]) -> None:
-        await super().append(topic, messages)
-        await self.seal()
-
-
-@pytest.fixture(params=[pytest.param(ArchiveFile, id="in the tail"), pytest.param(Sealed, id="sealed", marks=SLOW)])
-async def archive(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArchiveFile]:
-    archive = request.param.open(tmp_path)
-    yield archive
-    await archive.close()
+@pytest.fixture(params=["in the tail", pytest.param("sealed", marks=SLOW), pytest.param("bigquery", marks=SLOW)])
+async def archive(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Archive]:
+    async with ARCHIVES[request.param](tmp_path) as archive:
+        yield archive
 
 
 def key(profile: ProfileRef) -> str:
@@ -69,7 +60,7 @@ def said(profile: ProfileRef, at: int = 1, name: str = "Identified", **fields: A
 
 
 async def named(
-    archive: ArchiveFile, identifier: IdentifierName = "user_id", hashed: bool = False, at: int = 10, **more: Any
+    archive: Archive, identifier: IdentifierName = "user_id", hashed: bool = False, at: int = 10, **more: Any
 ) -> list[str]:
     asked = Audience(segment="s", identifier=identifier, hashed=hashed, **more)
     return [*await archive.audience(asked, at, "")]
@@ -79,7 +70,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def test_members_are_those_of_the_instant_in_half_open_intervals(archive: ArchiveFile) -> None:
+async def test_members_are_those_of_the_instant_in_half_open_intervals(archive: Archive) -> None:
     #   ada  [10 ------- 20)      said at 15: ada [10 -- 18)
     #   ben       [12 ---
     await archive.append("memberships", [snapshot(ADA, (10, 20)), snapshot(BEN, (12, None))])
@@ -88,17 +79,17 @@ async def test_members_are_those_of_the_instant_in_half_open_intervals(archive: 
     assert found == {9: [], 10: ["ada"], 12: ["ada", "ben"], 17: ["ada", "ben"], 18: ["ben"], 99: ["ben"]}
 
 
-async def test_nobody_is_a_member_of_an_empty_archive(archive: ArchiveFile) -> None:
+async def test_nobody_is_a_member_of_an_empty_archive(archive: Archive) -> None:
     assert await named(archive) == []
 
 
-async def test_a_hash_is_the_sha_256_of_the_identifier(archive: ArchiveFile) -> None:
+async def test_a_hash_is_the_sha_256_of_the_identifier(archive: Archive) -> None:
     await archive.append("memberships", [snapshot(ADA, *EVER), snapshot(PHONE, *EVER)])
     assert await named(archive, hashed=True) == [digest("ada")]
     assert await named(archive, "anonymous_id", hashed=True) == [digest("phone")]
 
 
-async def test_a_part_is_told_by_the_first_bits_of_the_hash(archive: ArchiveFile) -> None:
+async def test_a_part_is_told_by_the_first_bits_of_the_hash(archive: Archive) -> None:
     people = [ProfileRef("user_id", f"u{number}") for number in range(40)]
     await archive.append("memberships", [snapshot(each, *EVER) for each in people])
     asked = Audience(segment="s", identifier="user_id", hashed=False)
@@ -107,7 +98,7 @@ async def test_a_part_is_told_by_the_first_bits_of_the_hash(archive: ArchiveFile
         assert found == sorted(each.value for each in people if in_part(each.value, part))
 
 
-async def test_a_user_is_named_by_every_browser_that_is_linked(archive: ArchiveFile) -> None:
+async def test_a_user_is_named_by_every_browser_that_is_linked(archive: Archive) -> None:
     await archive.append(
         "memberships",
         [
@@ -122,7 +113,7 @@ async def test_a_user_is_named_by_every_browser_that_is_linked(archive: ArchiveF
 
 
 @pytest.mark.parametrize("trait", ["email", "e-mail", "emailAddress"])
-async def test_an_address_is_told_as_the_hash_of_its_normal_form(trait: str, archive: ArchiveFile) -> None:
+async def test_an_address_is_told_as_the_hash_of_its_normal_form(trait: str, archive: Archive) -> None:
     """A source that keeps contact details archives the address, any other its hash: a receiver sees no difference."""
     kept: dict[str, Json] = {trait: " Ada@Shop.Example "}
     await archive.append("events", [said(ADA, traits=kept), said(BEN, traits={trait: digest("ben@shop.example")})])
@@ -130,7 +121,7 @@ async def test_an_address_is_told_as_the_hash_of_its_normal_form(trait: str, arc
     assert await named(archive, "email", hashed=True) == sorted(map(digest, ["ada@shop.example", "ben@shop.example"]))
 
 
-async def test_the_newest_address_counts_and_null_takes_it_back(archive: ArchiveFile) -> None:
+async def test_the_newest_address_counts_and_null_takes_it_back(archive: Archive) -> None:
     await archive.append("memberships", [snapshot(ADA, *EVER), snapshot(BEN, *EVER)])
     await archive.append("events", [said(ADA, 3, traits={"email": "new@x.y"}), said(ADA, 2, traits={"email": "o@x.y"})])
     await archive.append("events", [said(BEN, 2, traits={"email": "b@x.y"}), said(BEN, 3, traits={"email": None})])
@@ -138,13 +129,13 @@ async def test_the_newest_address_counts_and_null_takes_it_back(archive: Archive
     assert await named(archive, "email", hashed=True, at=2) == sorted(map(digest, ["o@x.y", "b@x.y"]))
 
 
-async def test_an_address_that_was_said_before_the_login_is_the_users(archive: ArchiveFile) -> None:
+async def test_an_address_that_was_said_before_the_login_is_the_users(archive: Archive) -> None:
     await archive.append("events", [said(PHONE, traits={"email": "ada@x.y"})])
     await archive.append("memberships", [snapshot(ADA, *EVER), snapshot(PHONE, seq=2, at=2, into=ADA)])
     assert await named(archive, "email", hashed=True) == [digest("ada@x.y")]
 
 
-async def test_an_id_that_is_an_address_is_told_as_its_hash_or_not_at_all(archive: ArchiveFile) -> None:
+async def test_an_id_that_is_an_address_is_told_as_its_hash_or_not_at_all(archive: Archive) -> None:
     await archive.append("memberships", [snapshot(ProfileRef("user_id", "ada@x.y"), *EVER), snapshot(BEN, *EVER)])
     assert await named(archive) == ["ben"]
     assert digest("ada@x.y") in await named(archive, hashed=True)
@@ -154,7 +145,7 @@ def consent(profile: ProfileRef, at: int, **purposes: bool) -> Message:
     return said(profile, at, CONSENT_CHANGED, context={"consent": {"categoryPreferences": purposes}})
 
 
-async def test_who_did_not_consent_or_no_longer_does_is_left_out(archive: ArchiveFile) -> None:
+async def test_who_did_not_consent_or_no_longer_does_is_left_out(archive: Archive) -> None:
     await archive.append("memberships", [snapshot(each, *EVER) for each in (ADA, BEN, CARLA)])
     await archive.append("events", [consent(ADA, 2, ads=True), consent(BEN, 2, ads=True), said(CARLA)])
     await archive.append("events", [consent(BEN, 5, ads=False)])
@@ -164,7 +155,7 @@ async def test_who_did_not_consent_or_no_longer_does_is_left_out(archive: Archiv
     assert await named(archive, purposes=("ads", "mail"), granted_unsaid=("mail",)) == ["ada"]
 
 
-async def test_a_consent_that_came_later_than_events_may_counts_for_nothing(archive: ArchiveFile) -> None:
+async def test_a_consent_that_came_later_than_events_may_counts_for_nothing(archive: Archive) -> None:
     await archive.append("memberships", [snapshot(ADA, *EVER)])
     message = consent(ADA, 2, ads=True)
     late = msgspec.structs.replace(message, data=message.data.replace(b'"received_at":2', b'"received_at":9'))
@@ -173,7 +164,7 @@ async def test_a_consent_that_came_later_than_events_may_counts_for_nothing(arch
     assert await named(archive, purposes=("ads",), max_age=6) == []
 
 
-async def test_an_erased_member_is_named_no_more(archive: ArchiveFile) -> None:
+async def test_an_erased_member_is_named_no_more(archive: Archive) -> None:
     await archive.append("memberships", [snapshot(ADA, *EVER), snapshot(BEN, *EVER)])
     await archive.erase({key(ADA): NOW})
     assert await named(archive) == ["ben"]

@@ -1,0 +1,125 @@
+"""How BigQuery is asked: one query at a time, within a deadline and a limit of bytes, and what its errors mean to us.
+
+Its client is synchronous, and waits in threads. It is imported at the first query: a function that starts pays nothing.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from segue.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import ArrayQueryParameter, Client, ScalarQueryParameter
+
+DEADLINE_S = 15.0
+"""How long an answer is waited for, and again so long if it is not complete: a query takes seconds where a read of a
+document takes milliseconds, and a request to lookup ends after 30."""
+
+MOST_BYTES = 2**40
+"""What one query may be billed at most, 1 TiB: BigQuery refuses a larger one before it begins, and bills nothing."""
+
+AT_ONCE = 16
+"""Queries of one process at the same time; more wait."""
+
+Value: TypeAlias = str | int | Sequence[str]
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Queries:
+    """Runs queries on one dataset. Its tables are named without it; parameters stand as `@name`."""
+
+    def __init__(
+        self,
+        project: str,
+        dataset: str,
+        emulator: str | None = None,
+        *,
+        deadline_s: float = DEADLINE_S,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """`emulator` is the URL of what stands in for BigQuery; without it, it is the cloud with the process's own
+        identity. Nothing is connected until the first query."""
+        self._project = project
+        self._dataset = dataset
+        self._emulator = emulator
+        self._deadline_s = deadline_s
+        self._most_bytes = most_bytes
+        self._threads = ThreadPoolExecutor(AT_ONCE, "bigquery")
+        self._connecting = Lock()
+        self._client: Client | None = None
+
+    async def rows(self, query: str, **parameters: Value) -> list[Row]:
+        """All rows of the answer.
+
+        Raises Unavailable whatever goes wrong. A query is our own, and nobody's message makes it one that BigQuery
+        refuses: what is missing (a right, a table, a higher limit of bytes) can be put right, and then the message is
+        as good as before.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._found, query, parameters)
+
+    def close(self) -> None:
+        """End the connection; it is not used again."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._client:
+            self._client.close()  # type: ignore[no-untyped-call]  # it has no types
+
+    def _found(self, query: str, parameters: dict[str, Value]) -> list[Row]:
+        with _meaning():
+            from google.cloud.bigquery import DatasetReference, QueryJobConfig
+            from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+            config = QueryJobConfig(
+                default_dataset=DatasetReference(self._project, self._dataset),
+                maximum_bytes_billed=self._most_bytes,
+                query_parameters=[_parameter(name, value) for name, value in parameters.items()],
+            )
+            found = self._connected().query_and_wait(
+                query,
+                job_config=config,
+                api_timeout=self._deadline_s,
+                wait_timeout=self._deadline_s,
+                retry=DEFAULT_RETRY.with_timeout(self._deadline_s),
+                job_retry=None,  # type: ignore[arg-type]  # documented: none of its own
+            )
+            return [row.values() for row in found]
+
+    def _connected(self) -> "Client":
+        with self._connecting:
+            if self._client is None:
+                self._client = _client(self._project, self._emulator)
+            return self._client
+
+
+def _client(project: str, emulator: str | None) -> "Client":
+    from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.bigquery import Client
+
+    if emulator is None:
+        return Client(project)
+    options = ClientOptions(api_endpoint=emulator)
+    return Client(project, credentials=AnonymousCredentials(), client_options=options)  # type: ignore[no-untyped-call]
+
+
+def _parameter(name: str, value: Value) -> "ScalarQueryParameter | ArrayQueryParameter":
+    from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter
+
+    if isinstance(value, str | int):
+        return ScalarQueryParameter(name, "STRING" if isinstance(value, str) else "INT64", value)
+    return ArrayQueryParameter(name, "STRING", list(value))
+
+
+@contextmanager
+def _meaning() -> Iterator[None]:
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError) as error:
+        raise Unavailable(f"the archive: {error or type(error).__name__}") from error
