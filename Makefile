@@ -12,7 +12,7 @@ CLOUD := build/cloud/.ready
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
-.PHONY: help demo test test-all sdks cloud check bench fuzz lock tracker
+.PHONY: help demo test test-all sdks cloud check audit bench fuzz lock tracker
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,18 @@ check: $(READY) ## format, lint, types and imports
 	@$(BIN)/python -m mypy --no-error-summary
 	@echo "Checking the imports"
 	@$(BIN)/lint-imports --no-logo
+	@echo "Checking the scripts"
+	@$(BIN)/shellcheck .ci/run
+
+audit: $(READY) ## secrets, licences and known holes of what we depend on; AUDIT=required fails where nobody can be asked for holes
+	@echo "Looking for secrets"
+	@$(BIN)/python -m infra.release.leaks
+	@echo "Listing the licences"
+	@$(BIN)/python -m infra.release.licences
+	@echo "Writing what the image is made of to build/release/sbom.json"
+	@$(BIN)/python -m infra.release.sbom build/release/sbom.json
+	@echo "Asking for known holes"
+	@$(BIN)/python -m infra.release.advisories $(if $(filter required,$(AUDIT)),--required)
 
 bench: $(READY) ## the measurements, side by side with their references; ONLY=name, EVENTS=log file
 	@ONLY="$(ONLY)" EVENTS="$(EVENTS)" $(BIN)/python -m tests.bench

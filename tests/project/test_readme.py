@@ -10,7 +10,7 @@ from tests.project.files import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "demo", "test", "test-all", "sdks", "cloud", "check", "bench", "fuzz", "lock", "tracker"}
+TARGETS = {"help", "demo", "test", "test-all", "sdks", "cloud", "check", "audit", "bench", "fuzz", "lock", "tracker"}
 
 
 def test_the_makefile_has_the_promised_targets_and_help_lists_each() -> None:
@@ -29,9 +29,9 @@ def test_every_folder_and_file_that_the_readme_points_at_exists() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_ci_runs_check_then_test_then_test_all() -> None:
+def test_ci_runs_check_then_audit_then_test_then_test_all() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^stage make (\S+)$", script, re.MULTILINE) == ["check", "test", "test-all"]
+    assert re.findall(r"^stage make (\S+)$", script, re.MULTILINE) == ["check", "audit", "test", "test-all"]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
