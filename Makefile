@@ -43,7 +43,7 @@ check: $(READY) ## format, lint, types and imports
 	@echo "Checking the imports"
 	@$(BIN)/lint-imports --no-logo
 	@echo "Checking the scripts"
-	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/shellcheck .ci/run infra/release/image
 
 audit: $(READY) ## secrets, licences and known holes of what we depend on; AUDIT=required fails where nobody can be asked for holes
 	@echo "Looking for secrets"

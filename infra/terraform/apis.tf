@@ -3,15 +3,18 @@ resource "google_project_service" "all" {
     "artifactregistry",
     "bigquery",
     "billingbudgets",
+    "cloudbuild",
     "cloudscheduler",
     "compute",
     "firestore",
     "iam",
     "logging",
     "monitoring",
+    "ondemandscanning",
     "pubsub",
     "run",
     "secretmanager",
+    "storage",
   ])
 
   service            = "${each.key}.googleapis.com"

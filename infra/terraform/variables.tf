@@ -74,3 +74,21 @@ variable "monthly_budget" {
   type        = number
   default     = 500
 }
+
+variable "repository" {
+  description = "The repository that releases are made from, as Cloud Build's connection names it: projects/…/repositories/…; without one nothing triggers a release."
+  type        = string
+  default     = ""
+}
+
+variable "branch" {
+  description = "The branch that is released when it is pushed, as a regular expression."
+  type        = string
+  default     = "^main$"
+}
+
+variable "release" {
+  description = "How releases go out where not as in cloudbuild.yaml: its substitutions _SHARE, _MINUTES, _ERRORS and _SCANNED_IN."
+  type        = map(string)
+  default     = {}
+}

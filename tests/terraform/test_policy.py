@@ -18,15 +18,22 @@ from tests.terraform.configuration import FOLDER, Body, blocks, of_type, parsed,
 
 FUNCTIONS: Mapping[str, Mapping[str, Any]] = topology()["functions"]
 
-ALLOWED_ROLES = {
+RELEASE_IN_THE_PROJECT = {"roles/logging.logWriter", "roles/logging.viewer", "roles/ondemandscanning.admin"}
+"""What a release may do in the whole project, since Google gives it no narrower: log, read what functions log, scan."""
+
+ALLOWED_ROLES = RELEASE_IN_THE_PROJECT | {
+    "roles/artifactregistry.writer",
     "roles/bigquery.dataEditor",
     "roles/datastore.user",
     "roles/datastore.viewer",
     "roles/iam.serviceAccountTokenCreator",
+    "roles/iam.serviceAccountUser",
     "roles/pubsub.publisher",
     "roles/pubsub.subscriber",
+    "roles/run.developer",
     "roles/run.invoker",
     "roles/secretmanager.secretAccessor",
+    "roles/storage.objectCreator",
 }
 
 SUBSCRIPTIONS = of_type("google_pubsub_subscription")
@@ -124,13 +131,38 @@ def test_rights_are_added_to_what_others_have_given() -> None:
     assert {type_ for type_ in granting if not type_.endswith(("_iam_member", "_iam_custom_role"))} == set()
 
 
-def test_a_right_in_the_whole_project_is_about_one_database_or_is_the_listeners_own() -> None:
+def test_a_right_in_the_whole_project_is_about_one_database_or_has_no_narrower_one() -> None:
+    of_one_database = {
+        "databases": 'resource.name == "${each.value.database}"',
+        "release_catalog": 'resource.name == "${google_firestore_database.catalog.id}"',
+    }
     for found in of_type("google_project_iam_member"):
         conditions = [block["expression"] for block in blocks(found.body, "condition")]
-        if found.name == "listeners":
-            assert found.body["role"] == "${google_project_iam_custom_role.listener.id}"
-        else:
-            assert conditions == ['resource.name == "${each.value.database}"']
+        assert conditions == [of_one_database[name] for name in of_one_database if name == found.name], found.name
+    without = {
+        found.name: found.body for found in of_type("google_project_iam_member") if found.name not in of_one_database
+    }
+    assert set(without) == {"listeners", "release"}
+    assert without["listeners"]["role"] == "${google_project_iam_custom_role.listener.id}"
+    assert set(re.findall(r"roles/[\w.]+", str(without["release"]["for_each"]))) == RELEASE_IN_THE_PROJECT
+
+
+def test_a_release_changes_functions_and_publishes_the_catalogue_and_can_read_nothing_of_visitors() -> None:
+    its_own = "${google_service_account.release.member}"
+    rights = {found.address: found.body.get("role") for found in resources() if found.body.get("member") == its_own}
+    assert rights == {
+        "google_cloud_run_v2_service_iam_member.release": "roles/run.developer",
+        "google_service_account_iam_member.release": "roles/iam.serviceAccountUser",
+        "google_artifact_registry_repository_iam_member.release": "roles/artifactregistry.writer",
+        "google_project_iam_member.release_catalog": "roles/datastore.user",
+        "google_project_iam_member.release": "${each.key}",
+        "google_storage_bucket_iam_member.release": "roles/storage.objectCreator",
+    }
+    assert {found.body["service_account"] for found in of_type("google_cloudbuild_trigger")} == {
+        "${google_service_account.release.id}"
+    }
+    acts_as = next(found for found in of_type("google_service_account_iam_member") if found.name == "release")
+    assert acts_as.body["service_account_id"] == "${google_service_account.functions[each.key].name}"
 
 
 def test_ingest_can_publish_events_and_read_the_catalogue_and_nothing_else() -> None:
