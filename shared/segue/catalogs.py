@@ -21,6 +21,9 @@ FRESH = 2 * SECOND
 STALE = MINUTE
 """Older than that, requests wait for the refresh: so long may a revoked key live on."""
 
+NOT_READ = "the catalogue cannot be read"
+NOTHING_PUBLISHED = "no catalogue has been published"
+
 PATIENCE_S = 2.0
 """How long a request waits for a refresh before it goes on with what there is."""
 
@@ -123,6 +126,7 @@ class Catalogs:
         self._catalog = catalog
         self._clock = clock
         self._held: Compiled | None = None
+        self._lacking = NOT_READ
         self._newest = 0
         self._read_at = 0
         self._tried_at = 0
@@ -138,7 +142,7 @@ class Catalogs:
         """The version in force, at most `STALE` old unless it cannot be read within `patience_s`. Once a refresh has
         taken longer than that, nobody else waits for it while there is a version to go on with.
 
-        Raises `Unavailable` if there is none to go on with.
+        Raises `Unavailable` if there is none to go on with, and says why.
         """
         now = self._clock.now()
         if self._held is None or now - self._tried_at > FRESH:
@@ -148,7 +152,7 @@ class Catalogs:
             await asyncio.wait([refresh], timeout=patience_s)
             self._given_up = None if refresh.done() else refresh
         if self._held is None:
-            raise Unavailable("no catalogue that can be used has been published")
+            raise Unavailable(self._lacking)
         return self._held
 
     async def at_least(self, version: int) -> Compiled:
@@ -171,9 +175,11 @@ class Catalogs:
         return self._refresh
 
     async def _read(self, now: int) -> None:
+        self._lacking = NOT_READ
         try:
             published = await self._catalog.current()
             self._read_at = now
+            self._lacking = f"catalogue version {published.version} is broken" if published else NOTHING_PUBLISHED
             if published and published.version > self._newest:
                 self._newest = published.version
                 self._held = compiled(published)

@@ -162,17 +162,34 @@ async def test_a_broken_version_is_named_in_the_log_once_and_the_old_one_stays(
     assert (await catalogs.current()).version == 3
 
 
-@pytest.mark.parametrize("nothing", [lambda: None, lambda: Unavailable("down"), lambda: PublishedCatalog(1, b"{")])
-async def test_without_any_version_there_is_nothing_to_go_on_with_until_there_is(
-    clock: ManualClock, nothing: Callable[[], Any]
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (lambda: None, "no catalogue has been published"),
+        (lambda: Unavailable("down"), "the catalogue cannot be read"),
+        (lambda: PublishedCatalog(1, b"{"), "catalogue version 1 is broken"),
+    ],
+)
+async def test_without_any_version_it_is_said_why_until_there_is_one(
+    clock: ManualClock, found: Callable[[], Any], said: str
 ) -> None:
-    published = Published(nothing())
+    published = Published(found())
     catalogs = Catalogs(published, clock)
     for _ in range(2):
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match=f"^{said}$"):
             await catalogs.current()
     published.now = version(2)
     assert (await catalogs.current()).version == 2
+
+
+async def test_a_store_that_does_not_answer_is_not_taken_for_one_without_a_catalogue(clock: ManualClock) -> None:
+    published = Published(version(1))
+    published.answering.clear()
+    catalogs = Catalogs(published, clock)
+    with pytest.raises(Unavailable, match=r"^the catalogue cannot be read$"):
+        await catalogs.current(patience_s=0.01)
+    published.answering.set()
+    assert (await catalogs.current()).version == 1
 
 
 async def test_a_version_that_is_asked_for_is_read_now(clock: ManualClock) -> None:
