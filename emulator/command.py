@@ -1,6 +1,6 @@
 """The `segue` command: its subcommands, and how their errors are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
 
 
 class Root(click.Group):
-    """Shows an error that was raised on purpose, or that a file or a port caused, in its own words alone."""
+    """Shows an error that was raised on purpose, or that a file or a port caused, in words alone."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # the same in every context
         return sorted(COMMANDS)
@@ -45,7 +45,16 @@ class Root(click.Group):
         try:
             return super().invoke(ctx)
         except (SegueError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException("\n".join(_told(error))) from error
+
+
+def _told(error: Exception) -> Iterator[str]:
+    """What an error says, and the notes of whatever led to it, such as Google's own words."""
+    yield str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        yield from getattr(cause, "__notes__", ())
+        cause = cause.__cause__
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

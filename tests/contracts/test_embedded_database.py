@@ -108,7 +108,7 @@ async def test_a_full_disk_is_unavailable_and_leaves_what_was_there(tmp_path: Pa
             await platform.store.commit([Write(path=f"states/{number:03}", data=bytes(5_000), expects=ABSENT)])
             stored.append(f"{number:03}")
 
-    with pytest.raises(Unavailable, match=r"segue\.db: database or disk is full"):
+    with pytest.raises(Unavailable, match=r"^segue\.db: database or disk is full"):
         await fill_the_disk()
     assert len(stored) > 10
     assert [identifier async for identifier, _ in platform.store.scan("states")] == stored
@@ -146,7 +146,7 @@ async def test_a_page_damaged_later_is_unavailable(tmp_path: Path) -> None:
         file.seek(4096 * 3)
         file.write(b"\xff" * 4096 * 150)
     damaged = EmbeddedPlatform.open(tmp_path, SystemClock())
-    with pytest.raises(Unavailable, match=r"segue\.db: database disk image is malformed"):
+    with pytest.raises(Unavailable, match=r"^segue\.db: database disk image is malformed"):
         _ = [found async for found in damaged.store.scan("states")]
     await damaged.close()
 

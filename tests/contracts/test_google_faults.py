@@ -100,13 +100,13 @@ async def test_nobody_listening_is_unavailable(project: str, unused_tcp_port: in
     nowhere = f"127.0.0.1:{unused_tcp_port}"
     environment = {"FIRESTORE_EMULATOR_HOST": nowhere, "PUBSUB_EMULATOR_HOST": nowhere}
     platform = GooglePlatform.open(project, "catalog", environment=environment, deadline_s=1.0)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=r"^reading from states: ServiceUnavailable"):
         await platform.store.get(PATH)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=r"^writing to states: ServiceUnavailable"):
         await platform.store.commit([Write(path=PATH, data=b"", expects=ABSENT)])
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=rf"^publishing to {TOPIC}: ServiceUnavailable"):
         await platform.bus.publish(TOPIC, [MESSAGE])
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=r"^creating the topic \S+: ServiceUnavailable"):
         await admin.create(project, TOPOLOGY, admin.Endpoints(functions={}, archives={}), environment=environment)
     await platform.close()
 

@@ -72,7 +72,7 @@ class Database:
 
     def _ask(self, operation: Operation[Result], *, writes: bool) -> asyncio.Future[Result]:
         if self._closed:
-            raise Unavailable(f"{self._path}: is closed")
+            raise Unavailable(f"{self._path.name}: is closed")
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Job(operation, answer, writes))
         return answer
@@ -149,7 +149,7 @@ class Database:
             if answer.done():  # its caller was cancelled
                 continue
             if isinstance(value, sqlite3.Error):
-                answer.set_exception(Unavailable(f"{self._path}: {value}"))
+                answer.set_exception(Unavailable(f"{self._path.name}: {value}"))
             elif isinstance(value, Exception):
                 answer.set_exception(value)
             else:

@@ -46,11 +46,16 @@ _CHANNEL_OPTIONS = [
 
 @contextmanager
 def meaning(what: str, meanings: Meanings = CALL) -> Iterator[None]:
-    """Raise what an error of Google's clients inside means to us, with `what` was being done."""
+    """Raise what an error of Google's clients inside means to us, with what was being done and the kind of error.
+
+    Google's own words, in which addresses and projects are, go into a note: callers are not told, operators are.
+    """
     try:
         yield
     except (exceptions.GoogleAPIError, GoogleAuthError) as error:
-        raise meanings.get(type(error), Unavailable)(f"{what}: {error}") from error
+        found = meanings.get(type(error), Unavailable)(f"{what}: {type(error).__name__}")
+        found.add_note(str(error))
+        raise found from error
 
 
 def firestore_client(emulator: str | None) -> FirestoreAsyncClient:

@@ -46,7 +46,7 @@ class FirestoreStore:
 
     async def get(self, path: str) -> Document | None:
         request = firestore.GetDocumentRequest.wrap(_Get(name=f"{self._documents}/{path}"))
-        with meaning(f"reading {path}"):
+        with meaning(f"reading from {_collection(path)}"):
             try:
                 found = await self._client.get_document(request, **self._call)
             except NotFound:
@@ -55,7 +55,7 @@ class FirestoreStore:
 
     async def commit(self, writes: Sequence[Write]) -> None:
         request = _Commit(database=self._database, writes=[self._written(wanted) for wanted in writes])
-        with meaning(f"writing {', '.join(wanted.path for wanted in writes)}", CONDITIONAL_WRITE):
+        with meaning(f"writing to {_collection(writes[0].path)}", CONDITIONAL_WRITE):
             await self._client.commit(firestore.CommitRequest.wrap(request), **self._call)
 
     async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
@@ -107,6 +107,11 @@ class FirestoreStore:
             async for answer in await self._client.run_query(request, **self._call):
                 if answer.document:
                     yield answer.document
+
+
+def _collection(path: str) -> str:
+    """Of a document's path what may be told: the rest is somebody's key."""
+    return path.partition("/")[0]
 
 
 def _after(name: str) -> query.Cursor:
