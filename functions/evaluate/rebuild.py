@@ -6,24 +6,40 @@ import msgspec
 
 from functions.evaluate.evaluate import announcement, written
 from functions.evaluate.fold import Folded, snapshot
-from functions.evaluate.past import keys_of, past
+from functions.evaluate.past import Past, keys_of, past
 from segue import retries
 from segue.catalogs import Catalogs, Compiled
 from segue.domain import document, rules
 from segue.domain.document import StateDocument
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.membership import Transition, covers, is_named
-from segue.domain.message import MEMBERSHIPS
+from segue.domain.message import MEMBERSHIPS, MembershipChanged
+from segue.domain.profile import ProfileRef
 from segue.domain.time import DAY
 from segue.ports import Ports
 
 
-async def rebuild(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
-    """Fold a profile anew, and return what is announced of it.
+class Known(msgspec.Struct, frozen=True):
+    """What the archive tells of a profile: whose it is, whether by a log under import, and what was announced last."""
 
-    Raises `NotFound` for a profile without a state, and `Unavailable` while the archive lacks events of the state.
+    profile: ProfileRef
+    imported: bool = False
+    told: MembershipChanged | None = None
+
+
+async def rebuild(
+    ports: Ports, catalogs: Catalogs, key: str, known: Known | None = None, found: Past | None = None
+) -> Sequence[Transition]:
+    """Fold a profile anew, and return what is announced of it. With what the archive tells of it (`known`) a profile
+    that the store has lost is begun anew. `found` are histories that were looked up already.
+
+    Raises `NotFound` for a profile that nobody knows, and `Unavailable` while the archive lacks events of the state.
     """
-    return await retries.on_conflict(ports.clock, f"rebuild:{key}", lambda: _rebuild_once(ports, catalogs, key))
+
+    async def attempt() -> Sequence[Transition]:
+        return await _rebuild_once(ports, catalogs, key, known, found)
+
+    return await retries.on_conflict(ports.clock, f"rebuild:{key}", attempt)
 
 
 async def profiles(ports: Ports) -> Sequence[tuple[str, str]]:
@@ -33,30 +49,52 @@ async def profiles(ports: Ports) -> Sequence[tuple[str, str]]:
     return [(key, str(each.profile)) for key, each in found if each.redirect is None and not each.is_erased]
 
 
-async def _rebuild_once(ports: Ports, catalogs: Catalogs, key: str) -> Sequence[Transition]:
+async def _rebuild_once(
+    ports: Ports, catalogs: Catalogs, key: str, known: Known | None, found: Past | None
+) -> Sequence[Transition]:
     stored = await ports.store.get(document.state_path(key))
-    if stored is None:
-        raise NotFound(f"{key}: there is no such profile")
-    before = document.decode_state(stored.data)
-    if before.is_erased:
+    before = document.decode_state(stored.data) if stored else _lost(known)
+    if before is None or before.is_erased:
         raise NotFound(f"{key}: there is no such profile")
     compiled = await catalogs.at_least(before.catalog)
     await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in before.outbox])
-    history = (await past(ports.archive, keys_of(key, before))).of(key, before)
-    after, transitions = rebuilt(key, before, history, compiled)
+    told = known.told if known else await ports.archive.snapshot(key, ports.clock.now())
+    history = await _history(ports, key, before, found)
+    after, transitions = rebuilt(key, before, told, history, compiled)
     await ports.store.commit([written(key, stored, after)])
     await ports.bus.publish(MEMBERSHIPS, [announcement(entry) for entry in after.document.outbox])
     return transitions
 
 
+def _lost(known: Known | None) -> StateDocument | None:
+    if known is None:
+        return None
+    empty = rules.encode(rules.empty())
+    return StateDocument(profile=known.profile, state=empty, catalog=0, rev=0, imported=known.imported)
+
+
+async def _history(ports: Ports, key: str, before: StateDocument, found: Past | None) -> Sequence[rules.Delivery]:
+    keys = keys_of(key, before)
+    looked_up = found if found and found.keys.issuperset(keys) else await past(ports.archive, keys)
+    return looked_up.of(key, before)
+
+
 def rebuilt(
-    key: str, before: StateDocument, history: Sequence[rules.Delivery], compiled: Compiled
+    key: str,
+    before: StateDocument,
+    told: MembershipChanged | None,
+    history: Sequence[rules.Delivery],
+    compiled: Compiled,
 ) -> tuple[Folded, Sequence[Transition]]:
     """The document of a profile with this history, at the instant of the one before, and how the two differ.
 
-    Numbers go on where they were. Messages of the last day are known again when they are delivered again.
+    Numbers go on where they were: in the document, or in what was `told` of the profile if the document is older than
+    that, as after a restore. Messages of the last day are known again when they are delivered again.
     """
     old = rules.decode(before.state)
+    if told is not None and told.seq > old.seq:
+        before = msgspec.structs.replace(before, bucketing_id=told.bucketing_id)
+        old = _as_told(old, told)
     events = [together for _, together in history]
     counted = old.counts.folded + old.counts.duplicate + old.counts.late
     if sum(map(len, events)) < counted:
@@ -80,6 +118,13 @@ def rebuilt(
         outbox=(snapshot(key, before, state, transitions, compiled),),
     )
     return Folded(after, document.encode(after), state.due), transitions
+
+
+def _as_told(state: rules.State, told: MembershipChanged) -> rules.State:
+    """The state with what everybody was told since."""
+    return msgspec.structs.replace(
+        state, seq=told.seq, instant=max(state.instant, told.at), memberships=told.memberships
+    )
 
 
 def _differences(old: rules.State, new: rules.State, compiled: Compiled) -> tuple[Transition, ...]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,11 +19,11 @@ from segue.domain.document import FAILED_EVENTS, state_path
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Write
 from tests.journeys import operated
-from tests.journeys.running import ROOT, SEGUE, running
+from tests.journeys.running import ROOT, SEGUE, running, segue
 
 PROJECT = "segue-laptop"
 SECRET = "a secret of the operator's tests"  # noqa: S105  # no other platform has it
-RUTH = ProfileRef("user_id", "ruth")
+RUTH, VISITOR = ProfileRef("user_id", "ruth"), ProfileRef("anonymous_id", "visitor")
 KEY = profile_key(SECRET.encode(), RUTH)
 
 
@@ -54,18 +55,9 @@ class Operator:
     async def failed(self) -> Sequence[str]:
         return [id_ async for id_, _ in self.google.store.scan(FAILED_EVENTS)]
 
-    async def segments(self) -> set[str]:
-        """What Ruth is in, once nothing is on its way any more."""
-        await self.client.settle()
-        return {segment["id"] for segment in (await self.client.segments(RUTH))["segments"]}
-
-
-@pytest.fixture
-async def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operator]:
-    """With a deployment at work on the emulators."""
-    monkeypatch.setenv("SEGUE_PROFILE_SECRET", SECRET)
-    async with deployed(tmp_path / "data") as operator:
-        yield operator
+    async def segments(self, visitor: ProfileRef = RUTH) -> set[str]:
+        """What a visitor is in."""
+        return {segment["id"] for segment in (await self.client.segments(visitor))["segments"]}
 
 
 @asynccontextmanager
@@ -85,15 +77,34 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 @pytest.mark.google
 @pytest.mark.slow
-async def test_a_deployment_is_operated_by_its_project(operator: Operator, tmp_path: Path) -> None:
-    wrong = operator.types("failed", "list", project="another")
-    assert (wrong.returncode, wrong.stderr) == (
-        1,
-        "Error: project another, database catalog: no catalogue was ever published there; is it the right one?\n",
-    )
-    await a_catalogue_is_tried_and_published(operator, tmp_path)
-    await what_failed_is_put_back(operator)
-    await a_profile_is_rebuilt(operator)
+async def test_a_deployment_is_operated_by_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_PROFILE_SECRET", SECRET)
+    async with deployed(tmp_path / "first") as operator:
+        wrong = operator.types("failed", "list", project="another")
+        assert (wrong.returncode, wrong.stderr) == (
+            1,
+            "Error: project another, database catalog: no catalogue was ever published there; is it the right one?\n",
+        )
+        await a_catalogue_is_tried_and_published(operator, tmp_path)
+        await what_failed_is_put_back(operator)
+        await a_profile_is_rebuilt(operator)
+        await operator.client.call({"type": "track", "event": "Product Added", "anonymousId": "visitor"})
+        await operator.client.call({"type": "identify", "anonymousId": "visitor", "userId": "ruth"})
+        await operator.client.settle()
+        before = await operator.segments(VISITOR)
+        archive = operator.archive
+    async with deployed(tmp_path / "second") as operator:  # the emulators keep nothing: all is lost but the archive
+        assert await operator.segments(VISITOR) == set()
+        restored = operator.types("rebuild", "--all", "--data", str(archive))
+        assert (restored.returncode, restored.stdout) == (0, ""), restored.stderr
+        assert "2 profiles rebuilt, 0 of them changed" in restored.stderr
+
+        async def is_as_before() -> bool:
+            return await operator.segments(VISITOR) == await operator.segments(RUTH) == before
+
+        await until(is_as_before)
+        links: Any = await operator.client.links(RUTH)
+        assert [each["status"] for each in links["links"]] == ["linked"]
 
 
 async def a_catalogue_is_tried_and_published(operator: Operator, tmp_path: Path) -> None:
@@ -131,6 +142,7 @@ async def what_failed_is_put_back(operator: Operator) -> None:
     put_back = operator.types("failed", "replay", "--all", "--data", str(operator.archive))
     assert (put_back.returncode, put_back.stdout) == (0, f"{id_}: published again\n"), put_back.stderr
     assert await operator.failed() == []
+    await operator.client.settle()
     assert "completed-buyer" in await operator.segments()
 
 
@@ -138,6 +150,29 @@ async def a_profile_is_rebuilt(operator: Operator) -> None:
     rebuilt = operator.types("rebuild", str(RUTH), "--data", str(operator.archive))
     assert "1 profiles rebuilt, 0 of them changed" in rebuilt.stderr
     assert "completed-buyer" in await operator.segments()
+
+
+@pytest.mark.slow
+async def test_a_folder_that_lost_its_documents_gets_them_back_from_its_archive(tmp_path: Path) -> None:
+    async def seen() -> Sequence[Any]:
+        await client.settle()
+        return [await client.segments(RUTH), await client.segments(VISITOR), (await client.links(RUTH))["links"]]
+
+    with running(tmp_path) as url:
+        async with Client.connected(url) as client:
+            await client.call({"type": "track", "event": "Order Completed", "anonymousId": "visitor"})
+            await client.call({"type": "identify", "anonymousId": "visitor", "userId": "ruth"})
+            await client.call({"type": "track", "event": "Product Added", "userId": "ruth"})
+            before = await seen()
+    (tmp_path / "segue.db").unlink()
+    restored = segue("rebuild", "--all", "--data", str(tmp_path))
+    assert (restored.returncode, restored.stdout) == (0, ""), restored.stderr
+    with running(tmp_path) as url:
+        async with Client.connected(url) as client:
+            after = await seen()
+    for then, now in zip(before[:2], after[:2], strict=True):
+        assert (now["profile"], now["segments"]) == (then["profile"], then["segments"])
+    assert after[2] == before[2]
 
 
 @pytest.mark.slow
