@@ -19,7 +19,7 @@ from emulator.fold import fold as fold_histories
 from emulator.fold import histories
 from emulator.options import CATALOG, KEY, URL, Instant
 from emulator.recording import Call, Dirt
-from emulator.replay import Report
+from emulator.replay import MOST_CALLS, Report
 from emulator.replay import replay as replay_calls
 from segue.catalogs import compiled
 from segue.ports import PublishedCatalog
@@ -42,7 +42,12 @@ UNTIL = click.option(
 @URL
 @KEY
 @UNTIL
-def replay(file: Path, format_name: str | None, url: str, key: str, until: int | None) -> None:
+@click.option(
+    "--together",
+    type=click.IntRange(1, MOST_CALLS),
+    help="So many calls of one visitor a request, as pages send them; by default as many as it takes, of whomever.",
+)
+def replay(file: Path, format_name: str | None, url: str, key: str, until: int | None, together: int | None) -> None:
     """Send a recorded log through a running Segue's import.
 
     FILE may be packed (.gz). Time is the log's own: what came due by its end is announced.
@@ -53,7 +58,7 @@ def replay(file: Path, format_name: str | None, url: str, key: str, until: int |
     async def run() -> Report:
         async with Client.connected(url, secret_key=key) as client:
             with reading(file, format_name, dirt) as calls:
-                return await replay_calls(client, calls, until)
+                return await replay_calls(client, calls, until, together)
 
     report = asyncio.run(run())
     show(Console(), file, report, dirt, time.perf_counter() - started)

@@ -73,13 +73,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ledger: dict[str, int]
 
 
-async def replay(platform: Platform, calls: Iterable[Call], until: int | None) -> Report:
+async def replay(platform: Platform, calls: Iterable[Call], until: int | None, together: int | None = None) -> Report:
     """Send the calls in their order and wait until they are worked through. Then time comes to `until` (epoch ms), or
-    to the log's newest timestamp."""
+    to the log's newest timestamp. `together`: see `visits`; by default requests are as large as ingest takes."""
     before, timing = await platform.ledger(), await platform.timing()
     given_up_before = {record.id for record in await platform.failed()}
     sent, newest, refused = 0, 0, Counter[str]()
-    for batch in batches(calls, timing.lateness):
+    sending = batches(calls, timing.lateness) if together is None else visits(calls, timing.lateness, together)
+    for batch in sending:
         if batch.apart:
             await platform.settle()
         try:
@@ -109,7 +110,7 @@ def batches(calls: Iterable[Call], lateness: int) -> Iterator[Batch]:
     batch, on_their_way = Batch(), dict[str, int]()
     for call in calls:
         text = orjson.dumps(call)
-        profile, at = str(call.get("userId") or call.get("anonymousId")), event_instant(call.get("timestamp"))
+        profile, at = _profile(call), event_instant(call.get("timestamp"))
         if not batch.takes(text):
             yield batch
             batch, on_their_way = Batch(), batch.first | on_their_way
@@ -120,3 +121,35 @@ def batches(calls: Iterable[Call], lateness: int) -> Iterator[Batch]:
         batch.add(text, profile, at)
     if batch.calls:
         yield batch
+
+
+def visits(calls: Iterable[Call], lateness: int, together: int) -> Iterator[Batch]:
+    """The calls as browsers send them: in a batch so many consecutive ones of one profile, the last ones fewer.
+
+    Batches are kept apart as those of `batches` are.
+    """
+    on_their_way: dict[str, int] = {}
+    for profile, visit in _visits(calls, together):
+        batch = Batch()
+        for call in visit:
+            batch.add(orjson.dumps(call), profile, event_instant(call.get("timestamp")))
+        if batch.newest - on_their_way.get(profile, batch.newest) > lateness:
+            batch.apart = True
+            on_their_way.clear()
+        on_their_way.setdefault(profile, batch.first.get(profile, batch.newest))
+        yield batch
+
+
+def _visits(calls: Iterable[Call], together: int) -> Iterator[tuple[str, list[Call]]]:
+    begun: dict[str, list[Call]] = {}
+    for call in calls:
+        profile = _profile(call)
+        visit = begun.setdefault(profile, [])
+        visit.append(call)
+        if len(visit) == together:
+            yield profile, begun.pop(profile)
+    yield from begun.items()
+
+
+def _profile(call: Call) -> str:
+    return str(call.get("userId") or call.get("anonymousId"))

@@ -5,7 +5,7 @@ import orjson
 from emulator.client import Timing
 from emulator.failed import Record
 from emulator.recording import Call
-from emulator.replay import LARGEST_BATCH, MOST_CALLS, batches, replay
+from emulator.replay import LARGEST_BATCH, MOST_CALLS, batches, replay, visits
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.message import EVENTS_REFUSED, ClockName, EventsRefused, FailedMessage, RefusedEvent
@@ -53,6 +53,19 @@ def test_calls_of_one_batch_may_be_any_time_apart() -> None:
 
 def test_a_call_without_a_timestamp_waits_for_nothing() -> None:
     assert shape([{"type": "track"}] * 3) == [(False, 3)]
+
+
+def test_a_visit_is_so_many_calls_of_one_profile_in_their_order() -> None:
+    calls = [call(at, user) for at, user in enumerate("1212131")]
+    sent = [
+        [each["timestamp"] - START for each in orjson.loads(batch.body)["batch"]] for batch in visits(calls, HOUR, 2)
+    ]
+    assert sent == [[0, 2], [1, 3], [4, 6], [5]]
+
+
+def test_a_visit_waits_for_one_of_its_profile_that_began_earlier_by_more_than_the_lateness() -> None:
+    calls = [call(0), call(1), call(HOUR), call(HOUR), call(2 * HOUR), call(2 * HOUR + 1)]
+    assert [batch.apart for batch in visits(calls, HOUR, 2)] == [False, False, True]
 
 
 class Platform:
