@@ -74,13 +74,15 @@ def run_google(
     origins: Sequence[str] = (),
     pushed_to: Callable[[Mapping[str, str]], Mapping[str, str]] = dict,
     signer: Signer | None = None,
+    reaching: Callable[[str], Mapping[str, str]] = lambda _function: {},
 ) -> None:
     """Serve until interrupted; `ready` hears the address once everything answers. `shop`: with the demo shop at `/`.
     `origins`: sites beside it whose pages may send.
 
     The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. What is
     pushed to a function is signed by `signer`, a new one unless a test has its own, then goes where `pushed_to` says,
-    given the functions' addresses by name; a test puts something between.
+    given the functions' addresses by name; a test puts something between. So it does between a function and the
+    emulators: `reaching` says which of a function's environment, by its name, differs from everybody's.
     """
     definitions = catalog.load(catalog_folder)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -90,7 +92,8 @@ def run_google(
     with google_emulators() as emulators:
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
-        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, pushed_to, signer or Signer("laptop")))
+        signer = signer or Signer("laptop")
+        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, pushed_to, signer, reaching))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -107,6 +110,7 @@ async def _run(
     origins: Sequence[str],
     pushed_to: Callable[[Mapping[str, str]], Mapping[str, str]],
     signer: Signer,
+    reaching: Callable[[str], Mapping[str, str]],
 ) -> None:
     from segue.adapters.google import admin
 
@@ -119,7 +123,7 @@ async def _run(
     certificates = folder / "push-certificates.json"
     certificates.write_bytes(msgspec.json.encode(signer.certificates))
     at_once = httpx.Limits(max_connections=None)
-    with _started(topology()["functions"], folder, certificates) as children:
+    with _started(topology()["functions"], folder, certificates, reaching) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         pushed = pushed_to({child.name: f"{child.url}/" for child in children if child.name in audiences()})
         async with (
@@ -246,13 +250,18 @@ def _calls(body: bytes) -> int:
 
 
 @contextmanager
-def _started(functions: Mapping[str, Mapping[str, str]], folder: Path, certificates: Path) -> Iterator[Sequence[Child]]:
+def _started(
+    functions: Mapping[str, Mapping[str, str]],
+    folder: Path,
+    certificates: Path,
+    reaching: Callable[[str], Mapping[str, str]],
+) -> Iterator[Sequence[Child]]:
     """Each function's process, ended with the block."""
     children: list[Child] = []
     try:
         for name, function in functions.items():
-            identity = _push_identity(name, certificates)
-            children.append(_start(name, function, folder / f"{name}.log", identity))
+            own = {**_push_identity(name, certificates), **reaching(name)}
+            children.append(_start(name, function, folder / f"{name}.log", own))
         yield children
     finally:
         for child in children:
