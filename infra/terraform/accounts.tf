@@ -46,6 +46,35 @@ resource "google_project_iam_member" "databases" {
   }
 }
 
+locals {
+  archive_roles = { read = "roles/bigquery.dataViewer", write = google_project_iam_custom_role.eraser.id }
+  archiving     = { for name, function in local.functions : name => function.archive if can(function.archive) }
+}
+
+# Who erases changes rows. Google's own roles for that may delete the tables, too.
+resource "google_project_iam_custom_role" "eraser" {
+  role_id     = "segueEraser"
+  title       = "Reads and changes what is archived"
+  permissions = ["bigquery.tables.get", "bigquery.tables.getData", "bigquery.tables.updateData"]
+}
+
+resource "google_bigquery_dataset_iam_member" "functions" {
+  for_each = local.archiving
+
+  dataset_id = google_bigquery_dataset.archive.dataset_id
+  role       = local.archive_roles[each.value]
+  member     = google_service_account.functions[each.key].member
+}
+
+# A query is a job of the project, whatever it reads.
+resource "google_project_iam_member" "queries" {
+  for_each = local.archiving
+
+  project = var.project
+  role    = "roles/bigquery.jobUser"
+  member  = google_service_account.functions[each.key].member
+}
+
 resource "google_secret_manager_secret_iam_member" "functions" {
   for_each = local.knowing
 

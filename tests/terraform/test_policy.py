@@ -24,6 +24,8 @@ RELEASE_IN_THE_PROJECT = {"roles/logging.logWriter", "roles/logging.viewer", "ro
 ALLOWED_ROLES = RELEASE_IN_THE_PROJECT | {
     "roles/artifactregistry.writer",
     "roles/bigquery.dataEditor",
+    "roles/bigquery.dataViewer",
+    "roles/bigquery.jobUser",
     "roles/datastore.user",
     "roles/datastore.viewer",
     "roles/iam.serviceAccountTokenCreator",
@@ -122,8 +124,11 @@ def test_no_account_has_a_key() -> None:
 
 def test_every_role_is_one_of_few() -> None:
     assert {role for text in texts().values() for role in re.findall(r"roles/[\w.*]+", text)} == ALLOWED_ROLES
-    (own,) = of_type("google_project_iam_custom_role")
-    assert all(re.fullmatch(r"pubsub\.subscriptions\.\w+", each) for each in own.body["permissions"])
+    own = {found.name: found.body["permissions"] for found in of_type("google_project_iam_custom_role")}
+    assert own == {
+        "eraser": ["bigquery.tables.get", "bigquery.tables.getData", "bigquery.tables.updateData"],
+        "listener": ["pubsub.subscriptions.consume", "pubsub.subscriptions.create", "pubsub.subscriptions.delete"],
+    }
 
 
 def test_rights_are_added_to_what_others_have_given() -> None:
@@ -142,8 +147,9 @@ def test_a_right_in_the_whole_project_is_about_one_database_or_has_no_narrower_o
     without = {
         found.name: found.body for found in of_type("google_project_iam_member") if found.name not in of_one_database
     }
-    assert set(without) == {"listeners", "release"}
+    assert set(without) == {"listeners", "queries", "release"}
     assert without["listeners"]["role"] == "${google_project_iam_custom_role.listener.id}"
+    assert without["queries"]["role"] == "roles/bigquery.jobUser"  # to ask: what may be read takes another right
     assert set(re.findall(r"roles/[\w.]+", str(without["release"]["for_each"]))) == RELEASE_IN_THE_PROJECT
 
 
@@ -167,7 +173,7 @@ def test_a_release_changes_functions_and_publishes_the_catalogue_and_can_read_no
 
 def test_ingest_can_publish_events_and_read_the_catalogue_and_nothing_else() -> None:
     ingest = FUNCTIONS["ingest"]
-    rights = ("publishes", "store", "catalog", "listens")
+    rights = ("publishes", "store", "catalog", "archive", "listens")
     assert {right: ingest[right] for right in rights if right in ingest} == {"publishes": ["events"], "catalog": "read"}
 
 
@@ -189,6 +195,19 @@ def test_a_function_may_write_documents_if_it_does(name: str) -> None:
     writes = calls_of(name, "commit") or calls_of(name, "acknowledge")
     reads = {"store", "_store"} & names_in(name)
     assert FUNCTIONS[name].get("store") == ("write" if writes else "read" if reads else None)
+
+
+@each_function
+def test_a_function_may_read_the_archive_or_erase_of_it_if_it_does(name: str) -> None:
+    erases = any(ast.unparse(call.func).endswith("archive.erase") for call in calls_of(name, "erase"))
+    reads = {"archive", "_archive"} & names_in(name)
+    assert FUNCTIONS[name].get("archive") == ("write" if erases else "read" if reads else None)
+    (asking, editing) = of_type("google_bigquery_dataset_iam_member")
+    assert {asking.body["for_each"], asking.body["role"]} == {
+        "${local.archiving}",
+        "${local.archive_roles[each.value]}",
+    }
+    assert editing.name == "pubsub"
 
 
 @each_function
@@ -229,6 +248,19 @@ def test_every_subscription_retries_keeps_and_stays() -> None:
         assert [block["ttl"] for block in blocks(found.body, "expiration_policy")] == [""]
         (retry,) = blocks(found.body, "retry_policy")
         assert {"minimum_backoff", "maximum_backoff"} <= set(retry)
+
+
+def test_the_archives_are_sorted_by_what_a_history_is_asked_by_and_hold_text_as_it_came() -> None:
+    (archives,) = [found for found in of_type("google_bigquery_table") if found.name == "archives"]
+    assert archives.body["clustering"] == '${each.value == "STRING" ? ["data"] : null}'
+    columns = re.findall(r"name\W+(\w+)\W+type\W+([\w.]+)", str(archives.body["schema"]))
+    assert dict(columns) == {
+        "subscription_name": "STRING",
+        "message_id": "STRING",
+        "publish_time": "TIMESTAMP",
+        "attributes": "JSON",
+        "data": "each.value",
+    }
 
 
 def test_every_secret_comes_from_secret_manager_and_no_file_has_its_value() -> None:
