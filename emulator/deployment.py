@@ -5,7 +5,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emulator.options import Deployment
@@ -14,10 +13,14 @@ from segue.domain.errors import NotFound, Unavailable
 from segue.ports import Catalog, Ports
 
 if TYPE_CHECKING:
+    from segue.adapters.embedded.archive import ArchiveFile
+    from segue.adapters.google.archive import BigQueryArchive
     from segue.adapters.google.platform import GooglePlatform
 
 DEADLINE_S = 30.0
 """How long one call may take: nobody waits but the operator."""
+
+ARCHIVE_DEADLINE_S = 300.0
 
 LOGIN = "gcloud auth application-default login"
 
@@ -26,7 +29,6 @@ LOGIN = "gcloud auth application-default login"
 async def at_project(deployment: Deployment) -> AsyncIterator[Ports]:
     """All of a deployment's ports. Raises `Unavailable`, saying what is wrong, without credentials, rights, or such a
     project or database, and `NotFound` if no catalogue was ever published there."""
-    from segue.adapters.embedded.archive import ArchiveFile
     from segue.adapters.system import SystemClock
     from segue.adapters.web import WebHttp, WebObjects
 
@@ -36,7 +38,7 @@ async def at_project(deployment: Deployment) -> AsyncIterator[Ports]:
             await anext(google.store.scan(FAILED_EVENTS), None)
         if await _current(google, deployment) is None:
             raise NotFound(f"{_database(deployment)}: no catalogue was ever published there; is it the right one?")
-        archive = ArchiveFile.open(deployment.data or Path(".segue"))
+        archive = _archive(deployment)
         stack.push_async_callback(archive.close)
         http = WebHttp()
         stack.push_async_callback(http.close)
@@ -64,6 +66,17 @@ async def _current(google: "GooglePlatform", deployment: Deployment) -> object:
     with _said(_database(deployment)):
         await anext(google.catalog_store.scan("catalog"), None)
         return await google.catalog.current()
+
+
+def _archive(deployment: Deployment) -> "ArchiveFile | BigQueryArchive":
+    """Nothing is connected until it is asked."""
+    if deployment.data is not None:
+        from segue.adapters.embedded.archive import ArchiveFile
+
+        return ArchiveFile.open(deployment.data)
+    from segue.adapters.google.archive import BigQueryArchive
+
+    return BigQueryArchive.open(deployment.project, deployment.dataset, deadline_s=ARCHIVE_DEADLINE_S)
 
 
 def _database(deployment: Deployment) -> str:

@@ -64,10 +64,12 @@ DATABASE = click.option(
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment on Google Cloud. `data` is the folder of an archive that is kept here, as of the emulators'."""
+    """A deployment on Google Cloud. Its archive is the dataset in BigQuery, or in the folder `data`, as that of the
+    emulators is."""
 
     project: str
     catalog_database: str
+    dataset: str = ""
     data: Path | None = None
 
 
@@ -81,13 +83,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     deployment: Deployment | None
 
 
-def deployment(platform: str, project: str | None, database: str, data: Path | None = None) -> Deployment | None:
+def deployment(
+    platform: str, project: str | None, database: str, dataset: str = "", data: Path | None = None
+) -> Deployment | None:
     """The deployment that the options name; None: the platform is not google."""
     if platform != "google":
         return None
     if not project:
         raise click.UsageError("--platform google needs --project, or SEGUE_PROJECT")
-    return Deployment(project=project, catalog_database=database, data=data)
+    return Deployment(project=project, catalog_database=database, dataset=dataset, data=data)
 
 
 def place(command: Callable[..., None]) -> Callable[..., None]:
@@ -95,12 +99,20 @@ def place(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def placed(
-        *, platform: str, project: str | None, database: str, data: Path | None, url: str, key: str, **others: Any
+        *,
+        platform: str,
+        project: str | None,
+        database: str,
+        dataset: str,
+        data: Path | None,
+        url: str,
+        key: str,
+        **others: Any,
     ) -> None:
-        found = deployment(platform, project, database, data)
+        found = deployment(platform, project, database, dataset, data)
         command(place=Place(url=url, key=key, data=data, deployment=found), **others)
 
-    for option in (KEY, URL, _FOLDER, DATABASE, PROJECT, PLATFORM):
+    for option in (KEY, URL, _FOLDER, _DATASET, DATABASE, PROJECT, PLATFORM):
         placed = option(placed)
     return placed
 
@@ -109,4 +121,11 @@ _FOLDER = click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder of a platform that is not running, instead of an address; of the emulators' archive (google).",
+)
+_DATASET = click.option(
+    "--dataset",
+    envvar="SEGUE_ARCHIVE_DATASET",
+    default="archive",
+    show_default=True,
+    help="The archive's BigQuery dataset (google).",
 )

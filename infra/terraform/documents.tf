@@ -12,16 +12,20 @@ resource "google_firestore_database" "store" {
 }
 
 resource "google_firestore_database" "catalog" {
-  name                    = "catalog"
-  location_id             = var.region
-  type                    = "FIRESTORE_NATIVE"
-  delete_protection_state = var.protected ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
-  deletion_policy         = var.protected ? "ABANDON" : "DELETE"
-  depends_on              = [google_project_service.all]
+  name                              = "catalog"
+  location_id                       = var.region
+  type                              = "FIRESTORE_NATIVE"
+  point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
+  delete_protection_state           = var.protected ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
+  deletion_policy                   = var.protected ? "ABANDON" : "DELETE"
+  depends_on                        = [google_project_service.all]
 }
 
+# The catalogue, too: states name the version that folded them, and one that is published anew begins with version 1.
 resource "google_firestore_backup_schedule" "daily" {
-  database  = google_firestore_database.store.name
+  for_each = toset([google_firestore_database.store.name, google_firestore_database.catalog.name])
+
+  database  = each.key
   retention = "${var.backup_days * 24 * 60 * 60}s"
 
   daily_recurrence {}
