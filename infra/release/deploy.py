@@ -9,6 +9,7 @@ are watched take every function that was moved back to the revision before, the 
 import argparse
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ class Care:
 
 
 def release(image: str, waves: Sequence[Sequence[Service]], care: Care) -> None:
-    """Every function runs the image, or each as before. Raises Failed in the latter case."""
+    """Every function runs the image, or each as before, whatever was raised on the way."""
     candidates = _candidates(image, [service for wave in waves for service in wave])
     moved: dict[Service, str] = {}
     try:
@@ -43,12 +44,12 @@ def release(image: str, waves: Sequence[Sequence[Service]], care: Care) -> None:
                     service.send_to_candidate(percent)
                 if moving:
                     _watch(moved, care)
-    except Failed as failure:
-        _say(f"{failure}\nRolling back")
+        for service in moved:
+            service.settle()
+    except BaseException as failure:
+        _say(f"{type(failure).__name__}: {failure}\nRolling back")
         roll_back(list(moved))
         raise
-    for service in candidates:
-        service.settle()
 
 
 def roll_back(moved: Sequence[Service]) -> None:
@@ -69,12 +70,11 @@ def _candidates(image: str, services: Sequence[Service]) -> Mapping[Service, str
     found = {}
     for service in services:
         before = service.answering()
-        service.create_candidate(image)
-        candidate = service.tagged("candidate")
-        if candidate is None or candidate == before:
+        candidate = service.create(image)
+        if candidate == before:
             _say(f"{service.name}: {before} runs this image already")
             continue
-        service.remember(before)
+        service.remember(before, candidate)
         _say(f"{service.name}: {candidate} is ready, {before} answers")
         found[service] = candidate
     return found
@@ -115,6 +115,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--errors", type=int, required=True)
     given = parser.parse_args()
+    # A build that is cancelled goes back, if it is left the time.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("cancelled"))
     waves = [
         [Service(name, given.project, given.region) for name in wave]
         for wave in json.loads(given.waves.read_text(encoding="utf-8"))

@@ -27,9 +27,8 @@ class Service:
 
     def answering(self) -> str:
         """The revision that has all requests. Raises Failed where several share them."""
-        shares: Mapping[str, int] = {
-            each["revisionName"]: each["percent"] for each in self._traffic() if each.get("percent")
-        }
+        traffic: Sequence[Mapping[str, Any]] = self._status().get("traffic", ())
+        shares: Mapping[str, int] = {each["revisionName"]: each["percent"] for each in traffic if each.get("percent")}
         if len(shares) != 1:
             raise Failed(
                 f"{self.name}: expected one revision with all requests, found {shares}. A release is under way or broke"
@@ -37,17 +36,18 @@ class Service:
             )
         return next(iter(shares))
 
-    def tagged(self, tag: str) -> str | None:
-        """The revision that has a tag."""
-        return next((each["revisionName"] for each in self._traffic() if each.get("tag") == tag), None)
+    def create(self, image: str) -> str:
+        """A new revision, which is ready and has no requests. Fails if it does not get ready.
 
-    def create_candidate(self, image: str) -> None:
-        """Start a new revision, without requests. Fails if it does not get ready."""
-        self._gcloud("update", f"--image={image}", "--no-traffic", "--tag=candidate")
+        It is not tagged at once: gcloud would name it for that, and Terraform then give the name to its own, too.
+        """
+        self._gcloud("update", f"--image={image}", "--no-traffic")
+        created: str = self._status()["latestCreatedRevisionName"]
+        return created
 
-    def remember(self, revision: str) -> None:
-        """Where the way back leads."""
-        self._gcloud("update-traffic", f"--update-tags=previous={revision}")
+    def remember(self, previous: str, candidate: str) -> None:
+        """Where the way back leads, and the way on."""
+        self._gcloud("update-traffic", f"--update-tags=previous={previous},candidate={candidate}")
 
     def send_to_candidate(self, percent: int) -> None:
         """A share of the requests; the rest stays where it is."""
@@ -61,10 +61,9 @@ class Service:
         """All requests to the revision before, and none to newer ones."""
         self._gcloud("update-traffic", "--to-tags=previous=100")
 
-    def _traffic(self) -> Sequence[Mapping[str, Any]]:
+    def _status(self) -> Mapping[str, Any]:
         status: Mapping[str, Any] = json.loads(self._gcloud("describe", "--format=json"))["status"]
-        traffic: Sequence[Mapping[str, Any]] = status.get("traffic", ())
-        return traffic
+        return status
 
     def _gcloud(self, verb: str, *options: str) -> str:
         return gcloud(

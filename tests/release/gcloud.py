@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.project.files import ROOT
+
+Done: TypeAlias = "subprocess.CompletedProcess[str]"
 
 PROGRAM = """\
 #!{python} -IS
@@ -36,7 +38,6 @@ for refused in world["refuses"]:
 if words[:2] == ["run", "services"]:
     verb, service = words[2], world["services"][words[3]]
     traffic, name = service["traffic"], words[3]
-    of = lambda revision: next((each for each in traffic if each["revisionName"] == revision), None)
     tagged = lambda tag: next(each["revisionName"] for each in traffic if each.get("tag") == tag)
 
     def tag(name, revision):
@@ -56,14 +57,13 @@ if words[:2] == ["run", "services"]:
         traffic.append({{"revisionName": revision, "percent": percent}})
 
     if verb == "describe":
-        end(json.dumps({{"status": {{"traffic": traffic}}}}))
+        end(json.dumps({{"status": {{"traffic": traffic, "latestCreatedRevisionName": service["latest"]}}}}))
     if verb == "update":
         if service["image"] != flags["image"]:
             service["image"] = flags["image"]
             service["latest"] = name + "-new"
-        tag(flags["tag"], service["latest"])
-    if "update-tags" in flags:
-        tag(*flags["update-tags"].split("="))
+    for given in filter(None, flags.get("update-tags", "").split(",")):
+        tag(*given.split("="))
     if "to-tags" in flags:
         to, percent = flags["to-tags"].split("=")
         share(tagged(to), int(percent))
@@ -123,12 +123,22 @@ class Gcloud:
         """Each change of traffic, as service and where to."""
         return [f"{words[3]} {words[4]}" for words in self.asked if words[:3] == ["run", "services", "update-traffic"]]
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the release, as Cloud Build does: in the project's folder, with this `gcloud`."""
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command of the release, as Cloud Build does: in the project's folder, with this `gcloud`."""
         environment = {**os.environ, "PATH": f"{self._folder}{os.pathsep}{os.environ['PATH']}"}
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def run(self, *command: str) -> Done:
+        """Run a command of the release to its end."""
+        return ended(self.start(*command))
+
+
+def ended(process: subprocess.Popen[str]) -> Done:
+    """What a process ends with."""
+    stdout, stderr = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def old(name: str, **shares: int) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.gcloud import Gcloud, old
+from tests.release.gcloud import Done, Gcloud, ended, old
 
 IMAGE = "europe-west1-docker.pkg.dev/p/segue/segue@sha256:" + "5e" * 32
 WAVES = [["update"], ["evaluate"], ["ingest"]]
@@ -38,12 +38,18 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Gcloud:
     return gcloud
 
 
-def deploy(gcloud: Gcloud, folder: Path, *, image: str = IMAGE, errors: int = 0) -> subprocess.CompletedProcess[str]:
+def start(
+    gcloud: Gcloud, folder: Path, *, image: str = IMAGE, minutes: int = 0, errors: int = 0
+) -> subprocess.Popen[str]:
     waves = folder / "waves.json"
     waves.write_text(json.dumps(WAVES), encoding="utf-8")
     place = ("--waves", str(waves), "--project", "p", "--region", "europe-west1")
-    care = ("--share", "10", "--minutes", "0", "--errors", str(errors))
-    return gcloud.run(sys.executable, "-m", "infra.release.deploy", image, *place, *care)
+    care = ("--share", "10", "--minutes", str(minutes), "--errors", str(errors))
+    return gcloud.start(sys.executable, "-m", "infra.release.deploy", image, *place, *care)
+
+
+def deploy(gcloud: Gcloud, folder: Path, *, image: str = IMAGE, errors: int = 0) -> Done:
+    return ended(start(gcloud, folder, image=image, errors=errors))
 
 
 def test_receivers_move_before_senders_first_by_a_share_and_then_wholly(released: Gcloud) -> None:
@@ -145,3 +151,15 @@ def test_an_image_is_named_by_its_digest(before: Gcloud, tmp_path: Path) -> None
     done = deploy(before, tmp_path, image="europe-west1-docker.pkg.dev/p/segue/segue:latest")
     assert (done.returncode, before.asked) == (2, [])
     assert "expected an image by its digest" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_release_that_is_cancelled_takes_back_all_that_moved(before: Gcloud, tmp_path: Path) -> None:
+    release = start(before, tmp_path, minutes=5)
+    assert release.stdout
+    for line in release.stdout:
+        if line.startswith("update: 10 %"):
+            release.terminate()
+            break
+    assert release.wait(timeout=30) == 1
+    assert before.traffic() == OLD
