@@ -17,6 +17,7 @@ def _deliverer(platform: wiring.Platform) -> Deliverer:
     return Deliverer(platform.ports, platform.catalogs, platform.settings.webhook_secrets)
 
 
+@entrypoint.served
 async def deliver(request: Request) -> Response:
     """Acknowledge a message once what it brings is delivered, waits in a retry topic, or is given up."""
     platform = wiring.platform()

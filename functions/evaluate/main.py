@@ -17,6 +17,7 @@ def _evaluator(platform: wiring.Platform) -> Evaluator:
     return Evaluator(platform.ports, platform.catalogs)
 
 
+@entrypoint.served
 async def evaluate(request: Request) -> Response:
     """Acknowledge a message once its effect on the profile is durable and announced."""
     platform = wiring.platform()

@@ -10,6 +10,7 @@ from segue.domain.message import ERASURES
 wiring.prepare(pushed=True)
 
 
+@entrypoint.served
 async def privacy(request: Request) -> Response:
     """Acknowledge a request once nothing of the visitor is left, and nothing can come back."""
     platform = wiring.platform()

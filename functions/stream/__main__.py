@@ -1,6 +1,8 @@
 """`python -m functions.stream`: the service, at HOST (any address) and PORT (8080) of the environment."""
 
 import os
+import signal
+import sys
 
 import uvloop
 
@@ -19,4 +21,6 @@ async def serve() -> None:
     ).serve()
 
 
+# uvicorn raises the signal again once all is done, and to have been told to end is no failure.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 uvloop.run(serve())

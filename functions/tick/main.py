@@ -10,6 +10,7 @@ from segue.domain.message import TICKS
 wiring.prepare(pushed=True)
 
 
+@entrypoint.served
 async def tick(request: Request) -> Response:
     """Acknowledge a tick once every profile that is due has been told."""
     platform = wiring.platform()

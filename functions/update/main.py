@@ -10,6 +10,7 @@ from segue.domain.message import MEMBERSHIPS
 wiring.prepare(pushed=True)
 
 
+@entrypoint.served
 async def update(request: Request) -> Response:
     """Acknowledge a membership snapshot once the public profile is at least as new."""
     platform = wiring.platform()

@@ -51,6 +51,27 @@ resource "google_cloud_run_v2_service" "functions" {
         cpu_idle = !can(each.value.listens)
       }
 
+      # The function's own server answers it, and asks nobody for that: while the store is down, no instance is ended.
+      startup_probe {
+        period_seconds    = 1
+        timeout_seconds   = 1
+        failure_threshold = 60
+
+        http_get {
+          path = "/health"
+        }
+      }
+
+      liveness_probe {
+        period_seconds    = 30
+        timeout_seconds   = 5
+        failure_threshold = 3
+
+        http_get {
+          path = "/health"
+        }
+      }
+
       dynamic "env" {
         for_each = local.environment[each.key]
 

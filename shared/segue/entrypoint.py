@@ -3,6 +3,7 @@
 import hashlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
 from http import HTTPMethod, HTTPStatus
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
@@ -30,6 +31,9 @@ LARGEST_MESSAGE = 10_000_000
 
 RETRY_AFTER_S = 1
 """When to come back after a 503: long enough for a restart or a changed leader, short enough for a waiting queue."""
+
+HEALTH = "/health"
+"""Where the cloud asks whether an instance has started, and whether it still answers; no function's path."""
 
 REQUIRED_HEADERS = ("ce-id", "ce-type", "ce-source", "ce-specversion", "ce-time")
 
@@ -93,6 +97,28 @@ class Serving(Protocol):
 
     @property
     def catalogs(self) -> Catalogs: ...
+
+
+async def healthy(_request: Request) -> Response:
+    """GET `HEALTH`: 204 for as long as requests are taken, whatever state the store is in, which a new instance would
+    find no better."""
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def served(function: Callable[[Request], Awaitable[ASGIApp]]) -> Callable[[Request], Awaitable[ASGIApp]]:
+    """What the server calls: `function`, and beside it the answer to whether it is healthy. What is raised before the
+    function's own answers exist is answered, too."""
+
+    @wraps(function)
+    async def answered(request: Request) -> ASGIApp:
+        if request.scope["path"] == HEALTH:
+            return await healthy(request)
+        try:
+            return await function(request)
+        except SegueError as error:
+            return await _answer_error(request, error)
+
+    return answered
 
 
 async def acknowledge(request: Request, platform: Wired, function: str, topic: str, handler: Handler) -> Response:

@@ -34,7 +34,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class _Stage:
-    """A stage under way."""
+    """A stage under way. Each has the same paths, so that it makes room for the next one."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,7 +45,13 @@ class _Stage:
 
     def there(self, path: str) -> Path:
         """A path of the image, here."""
-        return self.folder / IMAGE_FOLDER.sub(str(self.root / "segue"), path)
+        return self.folder / self.with_paths_here(path)
+
+    def with_paths_here(self, text: str) -> str:
+        return IMAGE_FOLDER.sub(str(self.root / "segue"), text)
+
+    def make_room(self, alias: str) -> None:
+        self.root = self.root.rename(self.root.with_name(alias))
 
 
 def instructions(text: str) -> Iterator[tuple[str, str]]:
@@ -76,11 +82,14 @@ def _is_ignored(path: str, lines: Sequence[str]) -> bool:
 def assembled(folder: Path) -> Image:
     """The last stage, assembled below a new folder. Raises CalledProcessError for an instruction that fails."""
     stages: dict[str, _Stage] = {}
-    stage = _Stage(folder / "none")
+    stage = _Stage(folder / "image")
     for name, rest in instructions(DOCKERFILE.read_text(encoding="utf-8")):
         if name == "FROM":
-            _, _, alias = rest.partition(" AS ")
-            stage = stages[alias or "image"] = _Stage(folder / (alias or "image"))
+            for alias, before in stages.items():
+                before.make_room(alias)
+            stage = _Stage(folder / "image")
+            if " AS " in rest:
+                stages[rest.partition(" AS ")[2]] = stage
         else:
             _CARRIED_OUT[name](stage, rest, stages)
     return Image(stage.root / "segue", stage.folder, stage.environment, stage.user, stage.labels)
@@ -112,15 +121,16 @@ def _run(stage: _Stage, rest: str, _stages: Mapping[str, _Stage]) -> None:
         **{name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "HOME"))},
         **stage.environment,
     }
-    command = IMAGE_FOLDER.sub(str(stage.root / "segue"), rest)
-    subprocess.run(["/bin/sh", "-c", command], cwd=stage.folder, env=whole, check=True, timeout=LONGEST_S)
+    subprocess.run(
+        ["/bin/sh", "-c", stage.with_paths_here(rest)], cwd=stage.folder, env=whole, check=True, timeout=LONGEST_S
+    )
 
 
 def _env(stage: _Stage, rest: str, _stages: Mapping[str, _Stage]) -> None:
     for word in shlex.split(rest):
         name, _, value = word.partition("=")
         value = value.replace("$PATH", stage.environment["PATH"])
-        stage.environment[name] = IMAGE_FOLDER.sub(str(stage.root / "segue"), value)
+        stage.environment[name] = stage.with_paths_here(value)
 
 
 def _label(stage: _Stage, rest: str, _stages: Mapping[str, _Stage]) -> None:

@@ -13,6 +13,7 @@ from emulator.topology import topology
 from segue import settings, telemetry
 from segue.domain import message
 from segue.domain.enrichment.place import HEADERS
+from segue.entrypoint import HEALTH
 from tests.project.files import ROOT
 from tests.terraform.configuration import FOLDER, Body, blocks, of_type, parsed, resources, texts
 
@@ -280,6 +281,13 @@ def test_a_function_has_an_entry_point_in_its_source(name: str) -> None:
     assert FUNCTIONS[name]["target"] in defined
     if FUNCTIONS[name].get("server") == "uvicorn":
         assert (ROOT / "functions" / name / "__main__.py").exists()
+
+
+def test_an_instance_is_asked_whether_it_is_healthy_where_every_function_answers_that() -> None:
+    (service,) = of_type("google_cloud_run_v2_service")
+    (container,) = within(service.body, "template", "containers")
+    probes = [*blocks(container, "startup_probe"), *blocks(container, "liveness_probe")]
+    assert [within(probe, "http_get")[0]["path"] for probe in probes] == [HEALTH, HEALTH]
 
 
 def test_the_load_balancer_sends_each_public_function_its_own_paths_under_its_limits() -> None:
