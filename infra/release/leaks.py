@@ -51,7 +51,7 @@ def main() -> None:
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers) as pool:
         found = list(chain.from_iterable(pool.map(look, [paths[first::workers] for first in range(workers)])))
-    explained = set(read(EXPLAINED).value)
+    explained = set(chain.from_iterable(read(EXPLAINED).value.values()))
     unexplained = sorted(each for each in found if each.value not in explained)
     idle = sorted(explained - {each.value for each in found if Path(each.path).resolve() != EXPLAINED})
     print(f"{len(paths)} files: {len(found)} look like secrets, {len(unexplained)} of them unexplained")
