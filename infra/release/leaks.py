@@ -1,6 +1,8 @@
 """Looks for secrets in every file that git tracks here, by detect-secrets; `not_secret.yaml` says what is none.
 
-python -m infra.release.leaks
+    python -m infra.release.leaks
+
+In tests a sentence is no secret either: what machines make has no spaces.
 """
 
 import os
@@ -40,6 +42,10 @@ def look(paths: Iterable[str]) -> Sequence[Found]:
         ]
 
 
+def _made_up(found: Found) -> bool:
+    return found.path.startswith("tests/") and found.kind == "Secret Keyword" and " " in found.value
+
+
 def _tracked() -> Sequence[str]:
     listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
     return [path for path in listed.split("\0") if path and Path(path).is_file()]
@@ -52,7 +58,7 @@ def main() -> None:
     with ProcessPoolExecutor(workers) as pool:
         found = list(chain.from_iterable(pool.map(look, [paths[first::workers] for first in range(workers)])))
     explained = set(chain.from_iterable(read(EXPLAINED).value.values()))
-    unexplained = sorted(each for each in found if each.value not in explained)
+    unexplained = sorted(each for each in found if each.value not in explained and not _made_up(each))
     idle = sorted(explained - {each.value for each in found if Path(each.path).resolve() != EXPLAINED})
     print(f"{len(paths)} files: {len(found)} look like secrets, {len(unexplained)} of them unexplained")
     wrong = [f"{each.path}:{each.line}: {each.kind}" for each in unexplained]

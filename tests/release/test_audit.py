@@ -38,7 +38,9 @@ def test_a_secret_in_a_tracked_file_fails_the_audit_by_file_and_line(tmp_path: P
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     (tmp_path / "planted.py").write_text(PLANTED["AWS Access Key"], encoding="utf-8")
     (tmp_path / "not_tracked.py").write_text(PLANTED["Private Key"], encoding="utf-8")
-    subprocess.run(["git", "add", "planted.py"], cwd=tmp_path, check=True)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "sentence.py").write_text("SECRET = " + "'of these tests alone'", encoding="utf-8")
+    subprocess.run(["git", "add", "planted.py", "tests"], cwd=tmp_path, check=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "shared")])}
     done = subprocess.run(
         [sys.executable, "-m", "infra.release.leaks"],
@@ -49,7 +51,7 @@ def test_a_secret_in_a_tracked_file_fails_the_audit_by_file_and_line(tmp_path: P
         check=False,
     )
     assert done.returncode == 1
-    assert done.stdout == "1 files: 1 look like secrets, 1 of them unexplained\n"
+    assert done.stdout == "2 files: 2 look like secrets, 1 of them unexplained\n"
     assert done.stderr.startswith("planted.py:1: AWS Access Key\n")
     assert f"{EXPLAINED.name}: nothing is like 'demo-secret-key' any more" in done.stderr
 
