@@ -126,6 +126,14 @@ def test_every_image_has_a_version(file: str) -> None:
 
 
 @each_file
+def test_what_is_tested_runs_on_the_python_of_the_image(file: str) -> None:
+    dockerfile = (ROOT / "infra" / "Dockerfile").read_text(encoding="utf-8")
+    (python,) = re.findall(r"^ARG PYTHON=(\d+\.\d+\.\d+)", dockerfile, re.MULTILINE)
+    of_steps = {step["name"].split(":")[1].split("-")[0] for step in steps(file) if step["name"].startswith("python:")}
+    assert of_steps == {python}
+
+
+@each_file
 def test_every_file_target_and_module_that_is_named_is_there(file: str) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for step in steps(file):
