@@ -33,6 +33,7 @@ from emulator.functions import package_of, server_of
 from emulator.google_emulators import google_emulators
 from emulator.passing import OF_ONE_CONNECTION, Sockets, is_stream, passed_on
 from emulator.schedules import keep
+from emulator.scraping import scraped
 from emulator.server import HOST, listening, serve
 from emulator.signing import ACCOUNT, Signer, signing
 from emulator.storefront.served import allowing, with_shop
@@ -159,6 +160,7 @@ class Front:
             routes=[
                 *control.routes(),
                 Route("/_segue/archive/{topic}/", self._archive, methods=["POST"]),
+                Route(entrypoint.METRICS, self._metrics),
                 Route(
                     "/{path:path}", self._balance, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
                 ),
@@ -197,6 +199,11 @@ class Front:
             await self._platform.ports.archive.append(topic, [message])
 
         return await entrypoint.acknowledge(request, self._platform, "archive", topic, keep)
+
+    async def _metrics(self, request: Request) -> Response:
+        """GET: what the functions counted, for who asks on this machine."""
+        entrypoint.expect_neighbour(request)
+        return entrypoint.metrics_answer(await scraped(self._functions, self._http))
 
     async def _settle(self, ticks: Sequence[Tick]) -> None:
         """Wait until nothing is on its way: all accepted events are archived, the ledger closes, every snapshot is

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvloop
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from emulator import catalog, functions
@@ -119,7 +120,10 @@ class Host:
         self._bus = opened.bus
         self._functions = functions.apps()
         control = Control(platform.ports, platform.catalogs, self._settle)
-        self._own = Starlette(routes=control.routes(), exception_handlers=entrypoint.exception_handlers)
+        self._own = Starlette(
+            routes=[*control.routes(), Route(entrypoint.METRICS, entrypoint.counted)],
+            exception_handlers=entrypoint.exception_handlers,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         function = function_of(scope["path"])
@@ -137,11 +141,11 @@ class Host:
         """Nobody has to be waited for who only listens."""
         self._functions["stream"].state.hub.ended()
 
-    async def deliver(self, subscription: Subscription, message: Message) -> int:
+    async def deliver(self, subscription: Subscription, message: Message, published_at: int) -> int:
         """Hand a message to the function or the archive that the topology names; the answer's status."""
         wanted = _subscribed()[subscription.name]
         if "function" in wanted:
-            return await functions.push(self._functions[wanted["function"]], message)
+            return await functions.push(self._functions[wanted["function"]], message, published_at)
         with metrics.on_behalf_of(metrics.PLATFORM):
             await self._ports.archive.append(wanted["archive"], [message])
         return HTTPStatus.NO_CONTENT

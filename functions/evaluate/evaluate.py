@@ -18,9 +18,9 @@ from functions.evaluate.fold import Folded, folded
 from functions.evaluate.link import Pair, Related, joined, parted
 from functions.evaluate.past import Past, PastNeeded, keys_of, past
 from functions.evaluate.work import Oversized, Work
-from segue import failures, retries, telemetry, tracing
+from segue import failures, metrics, retries, telemetry, tracing
 from segue.catalogs import Catalogs, Compiled
-from segue.domain import document, links, strict
+from segue.domain import document, links, rules, strict
 from segue.domain.document import Redirect, StateDocument
 from segue.domain.erasure import Content, remaining
 from segue.domain.errors import Conflict, Invalid, Unavailable
@@ -47,6 +47,7 @@ from segue.domain.message import (
     ProfilesBehind,
 )
 from segue.domain.profile import shard_of
+from segue.domain.time import SECOND
 from segue.ports import ABSENT, Document, Message, Ports, Write
 
 Body: TypeAlias = (
@@ -86,7 +87,9 @@ class Evaluator:
             case EventsOfBots() | EventsWithheld():  # before EventsReceived, of which the first is a kind
                 return  # archived and counted; there is nothing to fold
             case EventsReceived() as received:
+                metrics.MESSAGE_EVENTS.observe(len(received.events))
                 await self._evaluate(_work_of_events(message, received))
+                metrics.FOLDING_SECONDS.observe((self._ports.clock.now() - message.time) / SECOND)
             case LinkRequested() | LinkWithdrawn() as request:
                 await self._relate(message, request)
             case ProfileDue() as due:
@@ -146,6 +149,7 @@ class Evaluator:
         after = await self._done(work, before, compiled)
         if after:
             await self._ports.store.commit([written(work.key, stored, after)])
+            _count(after.counts)
             await self._publish(after.document.outbox)
 
     async def _done(self, work: Work, before: StateDocument | None, compiled: Compiled) -> Folded | None:
@@ -262,6 +266,12 @@ class Evaluator:
             self._published.move_to_end(entry.key)
         while len(self._published) > REMEMBERED_PUBLISHES:
             self._published.popitem(last=False)
+
+
+def _count(counts: rules.Counts) -> None:
+    for outcome, count in (("folded", counts.folded), ("duplicate", counts.duplicate), ("late", counts.late)):
+        if count:
+            metrics.EVENTS.add(outcome, by=count)
 
 
 def _replacing(path: str, stored: Document | None, data: bytes) -> Write:

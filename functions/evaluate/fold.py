@@ -15,11 +15,13 @@ from segue.domain.slot import is_cap
 
 
 class Folded(msgspec.Struct, frozen=True):
-    """The document to write, encoded too, and when the profile is next due (epoch ms; None: never)."""
+    """The document to write, encoded too, when the profile is next due (epoch ms; None: never), and what became of the
+    work's events."""
 
     document: StateDocument
     data: bytes
     due: int | None
+    counts: rules.Counts = rules.Counts()
 
 
 def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest: int) -> Folded | None:
@@ -44,7 +46,8 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
         return None
     if _is_begun(work, state):
         raise Oversized
-    after = _carried_on(compiled.program, succeeded(work, known, state, compiled), work)
+    begun = succeeded(work, known, state, compiled)
+    after = _carried_on(compiled.program, begun, work)
     prepared = _prepared(work, known, state, compiled)
     if after is state:
         return None
@@ -64,8 +67,8 @@ def folded(work: Work, before: StateDocument | None, compiled: Compiled, largest
     if after.changed or after.pending or known is None or known.catalog < compiled.version:
         anew = _conditions(state) != _conditions(after)
         news = announced(work.key, document, after, compiled, decides_anew=anew, trace=work.trace)
-        return _fitting(news, work, largest)
-    return _fitting(_written(document, after), work, largest)
+        return _fitting(news, work, largest, after.counts.since(begun.counts))
+    return _fitting(_written(document, after), work, largest, after.counts.since(begun.counts))
 
 
 def announced(
@@ -153,10 +156,10 @@ def _is_under(work: Work, state: rules.State, compiled: Compiled) -> bool:
     return bool(work.imported) and any(event.received_at < looks_back_to for event in work.events)
 
 
-def _fitting(after: Folded, work: Work, largest: int) -> Folded:
+def _fitting(after: Folded, work: Work, largest: int, counts: rules.Counts) -> Folded:
     if len(after.data) > largest and len(work.events) > 1:
         raise Oversized
-    return after
+    return msgspec.structs.replace(after, counts=counts)
 
 
 def _is_idle(work: Work, before: StateDocument | None, state: rules.State, compiled: Compiled) -> bool:

@@ -28,6 +28,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: tuple[Message, ...]
     message_ids: tuple[str, ...]
+    accepted: int
+    of_bots: int
     refused: int
     withheld: int
     warnings: Mapping[Warning, int]
@@ -61,6 +63,8 @@ def ingest(
             for kind, data in contents
         ),
         message_ids=tuple(reading.event.message_id for reading in readings),
+        accepted=len(of_visitors),
+        of_bots=len(of_bots),
         refused=len(refused),
         withheld=withheld,
         warnings=Counter(warning for reading in readings for warning in reading.warnings),

@@ -26,7 +26,7 @@ from functions.ingest.senders import (
     sender,
 )
 from functions.ingest.tracker import beside_scripts
-from segue import entrypoint, telemetry, tracing
+from segue import entrypoint, metrics, telemetry, tracing
 from segue.browsers import Answers
 from segue.domain.call import CallType, Reception
 from segue.domain.catalog import Catalog, Source
@@ -182,6 +182,7 @@ class Endpoint:
     async def _published(self, accepted: Accepted, source: str) -> Response:
         tracing.tell(events=accepted.message_ids)
         await self._platform.ports.bus.publish(EVENTS, accepted.messages)
+        _count(accepted)
         if accepted.refused:
             telemetry.note("events_refused", "WARNING", source=source, count=accepted.refused)
         if accepted.withheld:
@@ -189,3 +190,16 @@ class Endpoint:
         for warning, count in accepted.warnings.items():
             telemetry.note("event_warning", "DEBUG", source=source, type=warning, count=count)
         return SUCCESS
+
+
+def _count(accepted: Accepted) -> None:
+    outcomes = {
+        "accepted": accepted.accepted,
+        "bot": accepted.of_bots,
+        "withheld": accepted.withheld,
+        "refused": accepted.refused,
+    }
+    metrics.REQUEST_EVENTS.observe(sum(outcomes.values()))
+    for outcome, count in outcomes.items():
+        if count:
+            metrics.EVENTS.add(outcome, by=count)

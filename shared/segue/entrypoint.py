@@ -22,7 +22,7 @@ from segue import failures, metrics, telemetry, tracing
 from segue.catalogs import Catalogs
 from segue.domain.enrichment import Locate
 from segue.domain.errors import Invalid, NotFound, Rejected, SegueError, Throttled, TooLarge, Unauthorized, Unavailable
-from segue.domain.time import instant
+from segue.domain.time import SECOND, instant
 from segue.ports import Message, Ports
 from segue.settings import Settings
 
@@ -42,8 +42,13 @@ METHODS = frozenset(HTTPMethod)
 TRACE_HEADER = "ce-traceparent"
 """CloudEvents' extension Distributed Tracing. A server's own `traceparent` says nothing of the message."""
 
-METADATA_HEADERS = {"ce-id": "x-goog-pubsub-message-id", "ce-time": "x-goog-pubsub-publish-time"}
+PUBLISH_TIME = "x-goog-pubsub-publish-time"
+
+METADATA_HEADERS = {"ce-id": "x-goog-pubsub-message-id", "ce-time": PUBLISH_TIME}
 """Where the attribute is when the publisher cannot set it: Cloud Scheduler's are the same for every message."""
+
+METRICS = "/metrics"
+"""Where a function's process tells what it has counted."""
 
 SAFE_HEADERS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -60,6 +65,9 @@ STATUSES: Mapping[type[Exception], HTTPStatus] = {
     Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The first entry that an error is an instance of decides."""
+
+FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+"""Headers that say that a request came through somebody else."""
 
 HANDSHAKES: Mapping[str, HTTPStatus] = {
     "websocket.accept": HTTPStatus.SWITCHING_PROTOCOLS,
@@ -105,15 +113,38 @@ async def healthy(_request: Request) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
+async def counted(request: Request) -> Response:
+    """GET `METRICS`: what this process has counted. Raises NotFound for whoever is not on this very machine."""
+    expect_neighbour(request)
+    return metrics_answer(metrics.text())
+
+
+def metrics_answer(text: bytes) -> Response:
+    """Metrics in Prometheus' text format, as they are told."""
+    return Response(text, headers={"content-type": metrics.CONTENT_TYPE, "cache-control": "no-store"})
+
+
+def expect_neighbour(request: Request) -> None:
+    """Raises NotFound unless this very machine asks: a request that came through a load balancer is marked by it."""
+    host = request.client.host if request.client else ""
+    if host not in ("127.0.0.1", "::1") or not FORWARDED.isdisjoint(request.headers):
+        raise NotFound("there is no such address")
+
+
+BESIDE: Mapping[str, Callable[[Request], Awaitable[Response]]] = {HEALTH: healthy, METRICS: counted}
+"""What every function answers, whatever else it does."""
+
+
 def served(function: Callable[[Request], Awaitable[ASGIApp]]) -> Callable[[Request], Awaitable[ASGIApp]]:
-    """What the server calls: `function`, and beside it the answer to whether it is healthy. What is raised before the
-    function's own answers exist is answered, too."""
+    """What the server calls: `function`, and beside it the answers to whether it is healthy and to what it has counted.
+    What is raised before the function's own answers exist is answered, too."""
 
     @wraps(function)
     async def answered(request: Request) -> ASGIApp:
-        if request.scope["path"] == HEALTH:
-            return await healthy(request)
+        beside = BESIDE.get(request.scope["path"])
         try:
+            if beside:
+                return await beside(request)
             return await function(request)
         except SegueError as error:
             return await _answer_error(request, error)
@@ -132,6 +163,9 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
     with metrics.on_behalf_of(function):
         response, outcome = await _worked_on(request, platform, function, topic, handler)
         metrics.MESSAGE_SECONDS.observe(perf_counter() - began, outcome)
+        published_at = instant(request.headers.get(PUBLISH_TIME))
+        if published_at is not None and outcome in ("acknowledged", "recorded"):
+            metrics.HOP_SECONDS.observe((platform.ports.clock.now() - published_at) / SECOND)
     return response
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PLATFORM = "platform"
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of Prometheus' text format."""
+
 _function: ContextVar[str] = ContextVar("function", default=PLATFORM)
 
 
@@ -132,6 +135,23 @@ MESSAGE_SECONDS = _histogram(
     _CALLS_S,
     "outcome",
 )
+HOP_SECONDS = _histogram(
+    "segue_hop_seconds",
+    "From the publishing of a message until a function is done with it, further attempts included.",
+    _HOPS_S,
+)
+FOLDING_SECONDS = _histogram(
+    "segue_folding_seconds",
+    "From when events were received until they are folded and what came of that is announced.",
+    _HOPS_S,
+)
+REQUEST_EVENTS = _histogram("segue_request_events", "Events of a request.", _EVENTS)
+MESSAGE_EVENTS = _histogram("segue_message_events", "Events of a message that is folded.", _EVENTS)
+EVENTS = _counter(
+    "segue_events_total",
+    "What became of events: accepted, refused, withheld or bot at ingest; folded, duplicate or late at evaluate.",
+    "outcome",
+)
 NOTED = _counter("segue_noted_total", "Named events of the log, whether they were written to it or not.", "event")
 PORT_SECONDS = _histogram(
     "segue_port_seconds",
@@ -166,7 +186,8 @@ class _Tables:
 
 def text() -> bytes:
     """All metrics, and those of the process, in Prometheus' text format."""
-    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+    from prometheus_client import CollectorRegistry, ProcessCollector
+    from prometheus_client.exposition import generate_latest
 
     registry = CollectorRegistry()
     registry.register(_Tables())

@@ -64,8 +64,8 @@ async def _embedded(folder: Path) -> AsyncIterator[Platform]:
     embedded = EmbeddedPlatform.open(folder, SystemClock(), subscriptions)
 
     async def subscribe(receiver: Receiver) -> None:
-        async def deliver(_: Subscription, message: Message) -> int:
-            return await push(receiver.app, message)
+        async def deliver(_: Subscription, message: Message, published_at: int) -> int:
+            return await push(receiver.app, message, published_at)
 
         await embedded.push_to(deliver)
 

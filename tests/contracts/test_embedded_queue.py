@@ -40,7 +40,7 @@ class Receiver:
         self.status = status
         self.seen: Counter[tuple[str, str]] = Counter()
 
-    async def __call__(self, subscription: Subscription, message: Message) -> int:
+    async def __call__(self, subscription: Subscription, message: Message, _published_at: int) -> int:
         self.seen[subscription.name, message.id] += 1
         return self.status(message)
 
@@ -203,7 +203,7 @@ async def test_a_topic_that_matches_a_pattern_has_a_queue_of_its_own(tmp_path: P
     never = asyncio.Event()
     fast: list[str] = []
 
-    async def deliver(_: Subscription, message: Message) -> int:
+    async def deliver(_: Subscription, message: Message, _published_at: int) -> int:
         if message.id.startswith("slow"):
             await never.wait()
         fast.append(message.id)
@@ -225,7 +225,7 @@ async def test_a_topic_that_matches_a_pattern_has_a_queue_of_its_own(tmp_path: P
 async def test_no_more_than_the_concurrency_are_under_way(tmp_path: Path) -> None:
     under_way = most = 0
 
-    async def deliver(_subscription: Subscription, _message: Message) -> int:
+    async def deliver(_subscription: Subscription, _message: Message, _published_at: int) -> int:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
@@ -244,7 +244,7 @@ async def test_no_more_than_the_concurrency_are_under_way(tmp_path: Path) -> Non
 async def test_a_restart_delivers_what_was_not_acknowledged_and_only_that(tmp_path: Path) -> None:
     never = asyncio.Event()
 
-    async def deliver(_subscription: Subscription, message: Message) -> int:
+    async def deliver(_subscription: Subscription, message: Message, _published_at: int) -> int:
         if int(message.id) % 2:
             await never.wait()
         return 500 if message.id == "0" else 204
@@ -322,7 +322,7 @@ async def test_a_queue_that_nobody_subscribes_to_any_more_is_named_and_kept(
 async def test_closing_waits_for_deliveries_under_way(tmp_path: Path) -> None:
     started = asyncio.Event()
 
-    async def deliver(_subscription: Subscription, _message: Message) -> int:
+    async def deliver(_subscription: Subscription, _message: Message, _published_at: int) -> int:
         started.set()
         await asyncio.sleep(0.05)
         return 204

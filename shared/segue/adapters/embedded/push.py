@@ -11,8 +11,9 @@ from segue.adapters.embedded.queue import EmbeddedBus, Subscription, Waiting, un
 from segue.domain.errors import Unavailable
 from segue.ports import Clock, Message
 
-Deliver: TypeAlias = Callable[[Subscription, Message], Awaitable[int]]
-"""Hands a message to a subscriber. The answer is an HTTP status; 2xx acknowledges the message."""
+Deliver: TypeAlias = Callable[[Subscription, Message, int], Awaitable[int]]
+"""Hands a message to a subscriber, with the instant of its publishing (epoch ms). The answer is an HTTP status; 2xx
+acknowledges the message."""
 
 Bury: TypeAlias = Callable[[Subscription, str, Message], Awaitable[None]]
 """Takes note of a message of this topic that becomes a dead letter; called again if that fails."""
@@ -136,7 +137,7 @@ class Pump:
 
     async def _delivered(self, waiting: Waiting) -> bool:
         try:
-            return 200 <= await self._deliver(self._subscription, waiting.message) < 300
+            return 200 <= await self._deliver(self._subscription, waiting.message, waiting.published_at) < 300
         except Exception:
             _logger.exception("%s: message %s could not be delivered", self._queue, waiting.message.id)
             return False

@@ -24,6 +24,15 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
     late: int = 0
     forgotten: int = 0
 
+    def since(self, before: "Counts") -> "Counts":
+        """By how much they have grown."""
+        return Counts(
+            self.folded - before.folded,
+            self.duplicate - before.duplicate,
+            self.late - before.late,
+            self.forgotten - before.forgotten,
+        )
+
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the engine knows of one profile; a fold returns a new one.
