@@ -64,7 +64,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str], limits:
         routes=[
             _only_get(Route(ADDRESS, AsEvents(streaming))),
             WebSocketRoute(ADDRESS, AsSocket(streaming)),
-            Route(entrypoint.HEALTH, entrypoint.healthy),
+            *(Route(path, answer) for path, answer in entrypoint.BESIDE.items()),
         ],
         middleware=[
             Middleware(entrypoint.Observed, FUNCTION),
