@@ -12,10 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from emulator.audiences import Folder, folder
+from emulator.tables import show
 from segue.domain.audience import ROWS, Manifest
 from segue.domain.errors import NotFound, Rejected
 from segue.domain.message import AudienceDue
 
+NO_DESTINATION = "the catalogue has no storage destination"
 DATA = click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -56,7 +58,7 @@ async def _export(destinations: Sequence[str], segments: Sequence[str], full: bo
     async with folder(data, rows) as place:
         exports = place.wanted(destinations, segments, time.time_ns() // 1_000_000, full=full)
         if not exports:
-            raise NotFound("the catalogue has no storage destination")
+            raise NotFound(NO_DESTINATION)
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         for each in exports:
             with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
@@ -95,7 +97,7 @@ async def _list(destinations: Sequence[str], segments: Sequence[str], check: boo
             manifest = await place.manifest(each)
             table.add_row(each.destination, each.segment, *_row(manifest))
             missing += await _missing(place, each, manifest) if check and manifest else []
-    Console().print(table)
+    show(table, NO_DESTINATION)
     if missing:
         raise Rejected(f"not there as the manifests say: {', '.join(missing)}")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Column, Table
 
 from emulator import catalog as folders
 from emulator.experiments import Exposures, Report, exposures, reports
+from emulator.tables import show
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog, edition
 from segue.domain.experiment import Experiment
@@ -47,7 +47,7 @@ def experiments(experiment: str | None, data: Path, catalog_folder: Path | None,
         for report in told:
             click.echo(msgspec.json.encode(report))
     else:
-        Console().print(_table(told))
+        show(_table(told), "the catalogue has no experiments")
     for warning in [*_warnings(told), *(_unknown(definitions, found) if experiment is None else ())]:
         click.echo(f"Warning: {warning}", err=True)
 

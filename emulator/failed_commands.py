@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Column, Table
 
-from emulator import operated, options
+from emulator import operated, options, tables
 from emulator.failed import Record
 from emulator.operated import Operated
 from emulator.options import Place
@@ -32,7 +31,7 @@ def list_(place: Place) -> None:
         message = record.message
         when = datetime.fromtimestamp(message.failed_at / 1_000, UTC).isoformat(" ", "seconds")
         table.add_row(record.id, message.stage, when[:19], message.type, message.reason[:LONGEST_REASON])
-    Console().print(table)
+    tables.show(table, "nothing was given up")
 
 
 @failed.command()

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Column, Table
 
 from emulator.client import Client
 from emulator.explain_command import Profile
 from emulator.explained import traits_of
 from emulator.options import KEY, URL
+from emulator.tables import show
 from segue.domain.profile import ProfileRef
 
 
@@ -38,7 +38,7 @@ def links(profile: ProfileRef, url: str, key: str) -> None:
             _shown(entry.get("withdrawn_at") or entry["at"]),
             *(entry.get(name, "") for name in ("source", "message_id", "reason")),
         )
-    Console().print(table)
+    show(table, f"nobody is said to be {profile}")
     click.echo(f"{found['profile']}: {len(found['links'])} visitors, {found['refused']} times refused", err=True)
 
 
@@ -72,7 +72,7 @@ def traits(profile: ProfileRef, data: Path) -> None:
     for name, each in asyncio.run(traits_of(data, profile)).items():
         value = msgspec.json.encode(each.value).decode()
         table.add_row(name, value, _shown(each.occurred_at), each.source, each.message_id)
-    Console().print(table)
+    show(table, f"no call said anything of {profile}")
 
 
 def _shown(instant: int) -> str:
