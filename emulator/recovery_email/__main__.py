@@ -1,6 +1,7 @@
 """`python -m emulator.recovery_email`: the receiver on an address of this machine."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -34,10 +35,25 @@ def main(customers: Path, port: int, smtp: str, sender: str, cart_url: str, sent
     secret = os.environ.get("RECOVERY_SECRET")
     if not secret:
         raise click.UsageError("RECOVERY_SECRET: expected the secret that signs the webhooks, found nothing")
-    known = msgspec.json.decode(customers.read_bytes(), type=dict[str, Customer])
-    host, _, smtp_port = smtp.rpartition(":")
-    receiver = Receiver(secret, Shop(sender, cart_url), (host, int(smtp_port)), Sent(sent), known.get)
+    receiver = Receiver(secret, Shop(sender, cart_url), _address(smtp), Sent(sent), _known(customers).get)
     uvicorn.run(receiver.app, host="127.0.0.1", port=port, log_level="warning")
 
 
-main()
+def _address(smtp: str) -> tuple[str, int]:
+    host, _, port = smtp.rpartition(":")
+    if not (host and port.isascii() and port.isdigit()):
+        raise click.BadParameter(f"expected host:port, found {smtp!r}", param_hint="--smtp")
+    return host, int(port)
+
+
+def _known(customers: Path) -> Mapping[str, Customer]:
+    try:
+        return msgspec.json.decode(customers.read_bytes(), type=dict[str, Customer])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.BadParameter(
+            f"{customers}: expected customers by their ids: {error}", param_hint="CUSTOMERS"
+        ) from None
+
+
+if __name__ == "__main__":
+    main()

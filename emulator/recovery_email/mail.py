@@ -15,6 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 TIMEOUT_S = 4.0
 """Below the 5 seconds after which Segue takes no answer for a failure."""
 
+FINAL = 500
+"""The first of the codes by which a mail server refuses for good."""
+
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=select_autoescape(["html"]),
@@ -54,6 +57,13 @@ def reminder(shop: Shop, customer: Customer, key: str, now: float) -> EmailMessa
     message.set_content(_templates.get_template("reminder.txt").render(said))
     message.add_alternative(_templates.get_template("reminder.html").render(said), subtype="html")
     return message
+
+
+def is_final(error: smtplib.SMTPException | OSError) -> bool:
+    """Whether the mail server said that it will never take this e-mail (5xx), rather than not now."""
+    refused = error.recipients.values() if isinstance(error, smtplib.SMTPRecipientsRefused) else ()
+    codes = [code for code, _ in refused] or [getattr(error, "smtp_code", 0)]
+    return min(codes) >= FINAL
 
 
 def send(message: EmailMessage, host: str, port: int) -> None:

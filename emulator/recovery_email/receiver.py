@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from emulator.recovery_email.mail import Customer, Shop, reminder, send
+from emulator.recovery_email.mail import Customer, Shop, is_final, reminder, send
 from emulator.recovery_email.sent import Sent
 from emulator.recovery_email.signature import is_genuine
 
@@ -46,7 +46,8 @@ class Receiver:
         self.app = Starlette(routes=[Route("/segue", self._take, methods=["POST"])])
 
     async def _take(self, request: Request) -> Response:
-        """204: it is done, or there is nothing to do. 503: to be sent again. Anything else will never be right."""
+        """204: it is done, or there is nothing to do. 503: to be sent again. Anything else will never be right, and
+        Segue keeps it among its failed events: once the reason is gone, it can be sent again from there."""
         body = await _capped(request)
         if body is None:
             return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -80,11 +81,14 @@ class Receiver:
             send(reminder(self._shop, customer, key, time.time()), *self._smtp)
         except ValueError:
             _logger.warning("%s: the address is none that can be written to", key)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
         except (OSError, smtplib.SMTPException) as error:
             _logger.warning("%s: the mail server did not take it: %s", key, type(error).__name__)
-            self._sent.release(transition)
-            return HTTPStatus.SERVICE_UNAVAILABLE
-        return HTTPStatus.NO_CONTENT
+            status = HTTPStatus.UNPROCESSABLE_ENTITY if is_final(error) else HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            return HTTPStatus.NO_CONTENT
+        self._sent.release(transition)
+        return status
 
 
 async def _capped(request: Request) -> bytes | None:

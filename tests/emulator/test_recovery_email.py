@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -15,7 +15,9 @@ import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from click.testing import CliRunner
 
+from emulator.recovery_email.__main__ import main
 from emulator.recovery_email.mail import Customer, Shop
 from emulator.recovery_email.receiver import Receiver
 from emulator.recovery_email.sent import Sent
@@ -31,18 +33,26 @@ CUSTOMERS = {
 
 
 class Mailbox:
-    """A mail server of this machine: what it was given, and whether it takes anything."""
+    """A mail server of this machine: what it was given, what it answers, and whom it does not know."""
 
     def __init__(self) -> None:
         self.received: list[EmailMessage] = []
-        self.takes = True
+        self.answers = "250 OK"
+        self.unknown: set[str] = set()
         self.port = free_port()
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's)
-        if not self.takes:
-            return "451 try again later"
         assert isinstance(envelope.content, bytes)
-        self.received.append(message_from_bytes(envelope.content, policy=policy.default))
+        if self.answers.startswith("250"):
+            self.received.append(message_from_bytes(envelope.content, policy=policy.default))
+        return self.answers
+
+    async def handle_RCPT(  # noqa: N802 (aiosmtpd's)
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address in self.unknown:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
         return "250 OK"
 
 
@@ -105,9 +115,21 @@ async def test_the_e_mail_is_text_and_html_that_is_escaped(url: str, mailbox: Ma
 
 
 async def test_what_the_mail_server_does_not_take_is_asked_for_again(url: str, mailbox: Mailbox) -> None:
-    mailbox.takes = False
+    mailbox.answers = "451 try again later"
     assert await post(url) == 503
-    mailbox.takes = True
+    mailbox.answers = "250 OK"
+    assert await post(url) == 204
+    assert len(mailbox.received) == 1
+
+
+async def test_what_the_mail_server_will_never_take_is_given_up_until_somebody_puts_it_back(
+    url: str, mailbox: Mailbox
+) -> None:
+    mailbox.answers = "554 this is spam"
+    assert await post(url) == 422
+    mailbox.answers, mailbox.unknown = "250 OK", {"ada@example.com"}
+    assert await post(url) == 422
+    mailbox.unknown = set()
     assert await post(url) == 204
     assert len(mailbox.received) == 1
 
@@ -136,8 +158,26 @@ async def test_who_bought_meanwhile_or_is_unknown_or_elsewhere_gets_none(url: st
 
 
 async def test_an_address_that_would_bring_headers_along_is_not_written_to(url: str, mailbox: Mailbox) -> None:
-    assert await post(url, profile={"user_id": "eve"}) == 204
+    assert await post(url, profile={"user_id": "eve"}) == 422
     assert mailbox.received == []
+
+
+@pytest.mark.parametrize(
+    ("customers", "options", "said"),
+    [
+        ("{", (), "customers.json: expected customers by their ids"),
+        ('{"ada": {"email": "ada@example.com"}}', (), "customers.json: expected customers by their ids"),
+        ("\x00", (), "customers.json: expected customers by their ids"),
+        ("{}", ("--smtp", "127.0.0.1"), "expected host:port, found '127.0.0.1'"),
+    ],
+)
+def test_what_it_cannot_begin_with_is_named(tmp_path: Path, customers: str, options: Sequence[str], said: str) -> None:
+    file = tmp_path / "customers.json"
+    file.write_text(customers)
+    arguments = [str(file), "--sent", str(tmp_path / "sent.db"), *options]
+    done = CliRunner().invoke(main, arguments, env={"RECOVERY_SECRET": SECRET})
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("timestamp", ["", "now", "-1", "1.5", "9" * 5_000, "²"])
