@@ -38,9 +38,12 @@ def test_the_command_lists_all_of_them() -> None:
     assert {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line} == {*COMMANDS}
 
 
-def test_a_command_that_is_none_is_named() -> None:
-    done = segue("replya")
+def test_a_command_that_is_none_is_named_also_where_the_package_is_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator", "replya"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
+    assert done.stderr.startswith("Usage: segue ")
     assert "No such command 'replya'" in done.stderr
 
 
