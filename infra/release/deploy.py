@@ -66,17 +66,21 @@ def roll_back(moved: Sequence[Service]) -> None:
 
 
 def _candidates(image: str, services: Sequence[Service]) -> Mapping[Service, str]:
-    """The new revision of each service that does not run the image yet. None has requests."""
+    """The new revision of each service that does not run the image yet. None has requests.
+
+    Only when all are ready is the way back marked: `previous` is of one release everywhere, or of the one before.
+    """
+    answering = {service: service.answering() for service in services}
     found = {}
-    for service in services:
-        before = service.answering()
+    for service, before in answering.items():
         candidate = service.create(image)
         if candidate == before:
             _say(f"{service.name}: {before} runs this image already")
             continue
-        service.remember(before, candidate)
         _say(f"{service.name}: {candidate} is ready, {before} answers")
         found[service] = candidate
+    for service, candidate in found.items():
+        service.remember(answering[service], candidate)
     return found
 
 
@@ -104,6 +108,12 @@ def _pinned(image: str) -> str:
     return image
 
 
+def _cancel(*_: object) -> None:
+    """A build that is cancelled goes back, if it is left the time; nothing cancels that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit("cancelled")
+
+
 def main() -> None:
     """Deploy as the arguments say; the exit status is 1 if everything is as before."""
     parser = argparse.ArgumentParser(prog="deploy", description=(__doc__ or "").split("\n")[0])
@@ -115,8 +125,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--errors", type=int, required=True)
     given = parser.parse_args()
-    # A build that is cancelled goes back, if it is left the time.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("cancelled"))
+    signal.signal(signal.SIGTERM, _cancel)
     waves = [
         [Service(name, given.project, given.region) for name in wave]
         for wave in json.loads(given.waves.read_text(encoding="utf-8"))
