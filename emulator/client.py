@@ -11,6 +11,7 @@ import msgspec
 
 from emulator.failed import Record
 from emulator.membership_log import Line
+from emulator.trace_tree import Span
 from segue.domain.errors import Invalid, NotFound, Rejected, TooLarge, Unauthorized, Unavailable
 from segue.domain.event import Json
 from segue.domain.membership import Transition
@@ -143,6 +144,10 @@ class Client:
         """Fold a profile anew from the archive; what is announced of it."""
         answer = await self._post(f"/_segue/profiles/{key}/rebuild", {}, self._secret, timeout=SETTLE_TIMEOUT_S)
         return msgspec.convert(answer, list[Transition])
+
+    async def trace(self, message_id: str) -> list[Span]:
+        """The spans of the trace that a message is in, the earliest first; raises NotFound where none are kept."""
+        return msgspec.convert(await self._get(f"/_segue/traces/{quote(message_id, safe='')}"), list[Span])
 
     async def failed(self) -> list[Record]:
         """Every message that was given up, the oldest first."""

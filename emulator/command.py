@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "rebuild": "rebuild_command",
     "replay": "log_commands",
     "run": "run_commands",
+    "trace": "trace_command",
     "tracker": "tracker_command",
 }
 """The module of each subcommand, imported only when it is asked for: what one needs, the others need not wait for."""

@@ -6,6 +6,7 @@ Only for `segue run`, on the loopback address; the cloud has none of it. All of 
 import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -18,9 +19,12 @@ from functions.evaluate.rebuild import profiles, rebuild
 from segue import entrypoint
 from segue.catalogs import Catalogs
 from segue.domain import strict
-from segue.domain.errors import Unauthorized
+from segue.domain.errors import NotFound, Unauthorized
 from segue.domain.message import MEMBERSHIPS, TICK, TICKS, MembershipChanged, Tick
 from segue.ports import Message, Ports
+
+if TYPE_CHECKING:
+    from emulator.traces import Traces
 
 SOURCE = "//segue/laptop"
 
@@ -28,12 +32,20 @@ LARGEST_BODY = 10_000
 
 
 class Control:
-    """The answers. `settle` returns once nothing is on its way any more, what the given ticks led to included."""
+    """The answers. `settle` returns once nothing is on its way any more, what the given ticks led to included. `traces`
+    are those that are kept, if any are."""
 
-    def __init__(self, ports: Ports, catalogs: Catalogs, settle: Callable[[Sequence[Tick]], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        catalogs: Catalogs,
+        settle: Callable[[Sequence[Tick]], Awaitable[None]],
+        traces: "Traces | None" = None,
+    ) -> None:
         self._ports = ports
         self._catalogs = catalogs
         self._settle = settle
+        self._traces = traces
         self._ticks: list[Tick] = []
 
     def routes(self) -> Sequence[Route]:
@@ -45,6 +57,7 @@ class Control:
             Route("/_segue/settings", self._admitted(self._settings), methods=["GET"]),
             Route("/_segue/failed", self._admitted(self._failed), methods=["GET"]),
             Route("/_segue/failed/{id}/replay", self._admitted(self._replay_failed), methods=["POST"]),
+            Route("/_segue/traces/{message:path}", self._admitted(self._trace), methods=["GET"]),
             Route("/_segue/profiles", self._admitted(self._profiles), methods=["GET"]),
             Route("/_segue/profiles/{key}/rebuild", self._admitted(self._rebuild), methods=["POST"]),
         ]
@@ -98,6 +111,12 @@ class Control:
         """POST: put one of them back."""
         await failed.replay(self._ports, request.path_params["id"])
         return _json({})
+
+    async def _trace(self, request: Request) -> Response:
+        """The spans of the newest trace that a message is in."""
+        if self._traces is None:
+            raise NotFound("no traces are kept here: `segue run --trace` does")
+        return _json(self._traces.of(request.path_params["message"]))
 
     async def _profiles(self, _request: Request) -> Response:
         """The key of every profile and who it is, as pairs."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
@@ -39,17 +39,23 @@ from emulator.signing import ACCOUNT, Signer, signing
 from emulator.storefront.served import allowing, with_shop
 from emulator.topology import ROOT, audiences, function_of, topology
 from functions.ingest.body import GZIP, inflated
-from segue import catalogs, entrypoint, telemetry, wiring
+from segue import catalogs, entrypoint, telemetry, tracing, wiring
 from segue.domain.errors import NotFound, Unavailable
 from segue.domain.message import Tick
 from segue.ports import Message
 from segue.wiring import Platform
+
+if TYPE_CHECKING:
+    from emulator.traces import Intake, Traces
 
 READY_WITHIN_S = 60.0
 POLL_S = 0.1
 QUIET_S = 0.5
 ANSWER_WITHIN_S = 60.0
 ENDED_WITHIN_S = 5.0
+SPANS = "/_segue/spans"
+"""Where the functions send theirs, if traces are kept."""
+
 INFLATED = OF_ONE_CONNECTION | {"content-encoding"}
 """Of an answer, too, whose body has been inflated on the way."""
 
@@ -73,12 +79,14 @@ def run_google(
     ready: Callable[[str], None],
     shop: bool = False,
     origins: Sequence[str] = (),
+    traces: "Traces | None" = None,
     pushed_to: Callable[[Mapping[str, str]], Mapping[str, str]] = dict,
     signer: Signer | None = None,
     reaching: Callable[[str], Mapping[str, str]] = lambda _function: {},
 ) -> None:
     """Serve until interrupted; `ready` hears the address once everything answers. `shop`: with the demo shop at `/`.
-    `origins`: sites beside it whose pages may send.
+    `origins`: sites beside it whose pages may send. The functions' spans are kept in `traces`; without, they go where
+    the environment says, if it does.
 
     The emulators keep nothing, so that each run has an archive of its own, a new folder in `data`. What is
     pushed to a function is signed by `signer`, a new one unless a test has its own, then goes where `pushed_to` says,
@@ -94,7 +102,7 @@ def run_google(
         environment = {**_settings(folder), **emulators.environment}
         os.environ.update(environment)
         signer = signer or Signer("laptop")
-        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, pushed_to, signer, reaching))
+        uvloop.run(_run(listener, folder, definitions, ready, shop, origins, traces, pushed_to, signer, reaching))
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -109,6 +117,7 @@ async def _run(
     ready: Callable[[str], None],
     shop: bool,
     origins: Sequence[str],
+    traces: "Traces | None",
     pushed_to: Callable[[Mapping[str, str]], Mapping[str, str]],
     signer: Signer,
     reaching: Callable[[str], Mapping[str, str]],
@@ -124,7 +133,14 @@ async def _run(
     certificates = folder / "push-certificates.json"
     certificates.write_bytes(msgspec.json.encode(signer.certificates))
     at_once = httpx.Limits(max_connections=None)
-    with _started(topology()["functions"], folder, certificates, reaching) as children:
+    intake = traces.taken_at(f"{front_url}{SPANS}") if traces else None
+    if traces:
+        tracing.start(traces.environment, send=traces.take)
+    environments = {
+        name: {**_push_identity(name, certificates), **_tracing(name, intake), **reaching(name)}
+        for name in topology()["functions"]
+    }
+    with _started(topology()["functions"], folder, environments) as children:
         await asyncio.gather(*(_answers(child) for child in children))
         pushed = pushed_to({child.name: f"{child.url}/" for child in children if child.name in audiences()})
         async with (
@@ -135,7 +151,7 @@ async def _run(
             endpoints = admin.Endpoints(functions=addresses, archives=archives)
             destinations = list((await platform.catalogs.current()).catalog.destinations)
             await admin.create(platform.settings.project, topology(), endpoints, destinations)
-            front = Front(platform, {child.name: child.url for child in children}, http)
+            front = Front(platform, {child.name: child.url for child in children}, http, intake)
             schedules = [asyncio.create_task(keep(each, platform.ports)) for each in topology()["schedules"].values()]
             async with with_shop(front.app(), front_url) if shop else nullcontext(front.app()) as app:
                 ready(front_url)
@@ -147,18 +163,27 @@ async def _run(
 class Front:
     """The one address: functions by their paths, the archive that is pushed to, and the laptop's own answers."""
 
-    def __init__(self, platform: Platform, functions: Mapping[str, str], http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        functions: Mapping[str, str],
+        http: httpx.AsyncClient,
+        intake: "Intake | None",
+    ) -> None:
         self._platform = platform
         self._functions = functions
         self._http = http
+        self._intake = intake
         self._accepted = 0
         self._archived_at = 0.0
 
     def app(self) -> Starlette:
-        control = Control(self._platform.ports, self._platform.catalogs, self._settle)
+        traces = self._intake.traces if self._intake else None
+        control = Control(self._platform.ports, self._platform.catalogs, self._settle, traces)
         return Starlette(
             routes=[
                 *control.routes(),
+                *([Route(SPANS, self._intake.take, methods=["POST"])] if self._intake else ()),
                 Route("/_segue/archive/{topic}/", self._archive, methods=["POST"]),
                 Route(entrypoint.METRICS, self._metrics),
                 Route(
@@ -258,17 +283,13 @@ def _calls(body: bytes) -> int:
 
 @contextmanager
 def _started(
-    functions: Mapping[str, Mapping[str, str]],
-    folder: Path,
-    certificates: Path,
-    reaching: Callable[[str], Mapping[str, str]],
+    functions: Mapping[str, Mapping[str, str]], folder: Path, environments: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Sequence[Child]]:
     """Each function's process, ended with the block."""
     children: list[Child] = []
     try:
         for name, function in functions.items():
-            own = {**_push_identity(name, certificates), **reaching(name)}
-            children.append(_start(name, function, folder / f"{name}.log", own))
+            children.append(_start(name, function, folder / f"{name}.log", environments[name]))
         yield children
     finally:
         for child in children:
@@ -361,6 +382,11 @@ def _push_identity(function: str, certificates: Path) -> Mapping[str, str]:
         "SEGUE_PUSH_ACCOUNT": ACCOUNT,
         "SEGUE_PUSH_CERTIFICATES": str(certificates.absolute()),
     }
+
+
+def _tracing(function: str, intake: "Intake | None") -> Mapping[str, str]:
+    """Where the spans of a function go, and by which name."""
+    return {"OTEL_SERVICE_NAME": function, **(intake.environment if intake else {})}
 
 
 def _archived_topics() -> Sequence[str]:

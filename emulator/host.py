@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from emulator.schedules import keep
 from emulator.server import listening, serve
 from emulator.storefront.served import allowing, with_shop
 from emulator.topology import function_of, topology
-from segue import catalogs, entrypoint, failures, metrics, telemetry, wiring
+from segue import catalogs, entrypoint, failures, metrics, telemetry, tracing, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
@@ -30,6 +31,9 @@ from segue.domain.time import SECOND, duration
 from segue.ports import Clock, Message, Ports
 from segue.settings import Settings
 from segue.wiring import Platform
+
+if TYPE_CHECKING:
+    from emulator.traces import Traces
 
 LONGEST_INTERVAL = 5 * SECOND
 """Ticks come at least so often: nobody waits a minute for one at a laptop."""
@@ -44,24 +48,32 @@ def run_embedded(
     ready: Callable[[str], None],
     shop: bool = False,
     origins: Sequence[str] = (),
+    traces: "Traces | None" = None,
 ) -> None:
     """Serve until interrupted; `ready` hears the address once it answers. Port 0 takes a free one. `shop`: with the
-    demo shop at `/`. `origins`: sites beside it whose pages may send.
+    demo shop at `/`. `origins`: sites beside it whose pages may send. Spans are kept in
+    `traces`; without, they go where the environment says, if it does.
 
     Raises Unavailable if the port or the data folder is in use or a file is damaged, and Rejected if the catalogue is
     broken.
     """
-    uvloop.run(_run(port, data, catalog_folder, ready, shop, origins))
+    uvloop.run(_run(port, data, catalog_folder, ready, shop, origins, traces))
 
 
 async def _run(
-    port: int, data: Path, catalog_folder: Path, ready: Callable[[str], None], shop: bool, origins: Sequence[str]
+    port: int,
+    data: Path,
+    catalog_folder: Path,
+    ready: Callable[[str], None],
+    shop: bool,
+    origins: Sequence[str],
+    traces: "Traces | None",
 ) -> None:
     definitions = catalog.load(catalog_folder)
     with listening(port) as listener:
         url = "http://{}:{}".format(*listener.getsockname())
         async with (
-            embedded(data, allowing(definitions, [*origins, url] if shop else origins)) as segue,
+            embedded(data, allowing(definitions, [*origins, url] if shop else origins), traces=traces) as segue,
             with_shop(segue, url) if shop else nullcontext(segue) as app,
         ):
             ready(url)
@@ -70,7 +82,11 @@ async def _run(
 
 @asynccontextmanager
 async def embedded(
-    data: Path, definitions: bytes, environment: Mapping[str, str] = os.environ, clock: Clock | None = None
+    data: Path,
+    definitions: bytes,
+    environment: Mapping[str, str] = os.environ,
+    clock: Clock | None = None,
+    traces: "Traces | None" = None,
 ) -> AsyncIterator["Host"]:
     """The platform of a data folder, at work with these definitions, as one app.
 
@@ -99,7 +115,9 @@ async def embedded(
         platform = wiring.assembled(settings, ports)
         wiring.use(platform)
         stack.callback(wiring.use, None)
-        host = Host(platform, opened)
+        stack.callback(tracing.stop)
+        tracing.start({**environment, **(traces.environment if traces else {})}, send=traces.take if traces else None)
+        host = Host(platform, opened, traces)
         await stack.enter_async_context(host.lifespans())
         await opened.push_to(host.deliver, host.bury)
         stack.push_async_callback(opened.stop_pushing)
@@ -115,11 +133,11 @@ class Host:
     Messages reach the functions by `deliver`, as push subscriptions would bring them.
     """
 
-    def __init__(self, platform: Platform, opened: EmbeddedPlatform) -> None:
+    def __init__(self, platform: Platform, opened: EmbeddedPlatform, traces: "Traces | None") -> None:
         self._ports = platform.ports
         self._bus = opened.bus
         self._functions = functions.apps()
-        control = Control(platform.ports, platform.catalogs, self._settle)
+        control = Control(platform.ports, platform.catalogs, self._settle, traces)
         self._own = Starlette(
             routes=[*control.routes(), Route(entrypoint.METRICS, entrypoint.counted)],
             exception_handlers=entrypoint.exception_handlers,
@@ -146,7 +164,10 @@ class Host:
         wanted = _subscribed()[subscription.name]
         if "function" in wanted:
             return await functions.push(self._functions[wanted["function"]], message, published_at)
-        with metrics.on_behalf_of(metrics.PLATFORM):
+        with (
+            metrics.on_behalf_of(metrics.PLATFORM),
+            tracing.call("archive", "consumer", message.trace, function="archive", type=message.type),
+        ):
             await self._ports.archive.append(wanted["archive"], [message])
         return HTTPStatus.NO_CONTENT
 

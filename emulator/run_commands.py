@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,12 @@ from emulator.google_host import run_google
 from emulator.host import run_embedded
 from emulator.options import CATALOG, PORT
 
-PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None], bool, Sequence[str]], None]] = {
+if TYPE_CHECKING:
+    from emulator.traces import Traces
+
+PLATFORMS: Mapping[
+    str, Callable[[int, Path, Path, Callable[[str], None], bool, Sequence[str], "Traces | None"], None]
+] = {
     "embedded": run_embedded,
     "google": run_google,
 }
@@ -39,7 +45,8 @@ PLATFORMS: Mapping[str, Callable[[int, Path, Path, Callable[[str], None], bool, 
 @click.option(
     "--cms", is_flag=True, help="With the demo magazine, made with Wagtail, on the next port (or a free one)."
 )
-def run(platform: str, port: int, data: Path, catalog_folder: Path, shop: bool, cms: bool) -> None:
+@click.option("--trace", is_flag=True, help="Keep the newest traces, for `segue trace`.")
+def run(platform: str, port: int, data: Path, catalog_folder: Path, shop: bool, cms: bool, trace: bool) -> None:
     """Run Segue until Ctrl-C."""
     with ExitStack() as started:
         magazine = started.enter_context(beside.listening_next_to(port)) if cms else None
@@ -50,4 +57,10 @@ def run(platform: str, port: int, data: Path, catalog_folder: Path, shop: bool, 
                 started.enter_context(beside.magazine(magazine, url, data / "cms"))
 
         origins = [beside.address(magazine)] if magazine else []
-        PLATFORMS[platform](port, data, catalog_folder, ready, shop, origins)
+        PLATFORMS[platform](port, data, catalog_folder, ready, shop, origins, _traces() if trace else None)
+
+
+def _traces() -> "Traces":
+    from emulator.traces import Traces
+
+    return Traces()

@@ -1,39 +1,37 @@
-"""The newest traces of a platform on a laptop, in memory: spans as OTLP brings them, and the tree that they are."""
+"""The newest traces of a platform on a laptop, in memory, of the spans that OTLP brings."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from hmac import compare_digest
+from secrets import token_hex
 from threading import Lock
+from urllib.parse import quote
 
-import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
+from starlette.requests import Request
+from starlette.responses import Response
 
-from segue.domain.errors import Invalid
+from emulator.trace_tree import Span
+from segue import entrypoint
+from segue.domain.errors import Invalid, Unauthorized
 from segue.tracing import hashed
 
 MOST_TRACES, MOST_SPANS = 1_000, 1_000
 
+AT_ONCE = {"OTEL_BSP_SCHEDULE_DELAY": "0"}
+"""The environment of a process whose spans somebody waits for."""
+
+LARGEST_BODY = 10_000_000
+
 ERROR = trace_pb2.Status.STATUS_CODE_ERROR
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was done, from `start` to `end` (ns since 1970). `parent` is empty for the first of a trace."""
-
-    trace: str
-    id: str
-    parent: str
-    service: str
-    name: str
-    kind: str
-    start: int
-    end: int
-    failed: bool
-    attributes: Mapping[str, object]
 
 
 class Traces:
     """The newest `most` traces, and of each the first `MOST_SPANS` spans. Any thread may call it."""
+
+    environment = AT_ONCE
 
     def __init__(self, most: int = MOST_TRACES) -> None:
         self._most = most
@@ -50,6 +48,10 @@ class Traces:
             while len(self._traces) > self._most:
                 self._traces.popitem(last=False)
 
+    def taken_at(self, url: str) -> "Intake":
+        """Where other processes send their spans."""
+        return Intake(self, url)
+
     def of(self, message_id: str) -> Sequence[Span]:
         """All spans of the newest trace that a message is in, an event's or one between functions, the earliest first;
         none if there is no such trace."""
@@ -57,6 +59,26 @@ class Traces:
         with self._lock:
             found = next((trace for trace in reversed(self._traces.values()) if _tells_of(trace, wanted)), [])
             return sorted(found, key=lambda span: span.start)
+
+
+class Intake:
+    """Where the functions' own processes send their spans, at `url`: nobody else knows its token."""
+
+    def __init__(self, traces: Traces, url: str) -> None:
+        self.traces = traces
+        self._authorization = f"Bearer {token_hex()}"
+        self.environment: Mapping[str, str] = {
+            **AT_ONCE,
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"authorization={quote(self._authorization)}",
+        }
+
+    async def take(self, request: Request) -> Response:
+        """POST: spans, as OTLP has them."""
+        if not compare_digest(request.headers.get("authorization", "").encode(), self._authorization.encode()):
+            raise Unauthorized("expected the token of this run")
+        self.traces.take(await entrypoint.capped_body(request, LARGEST_BODY))
+        return Response()
 
 
 def spans(body: bytes) -> Iterator[Span]:

@@ -112,6 +112,7 @@ class Recorder:
             self._spool.hand_on()
 
     def is_recording(self) -> bool:
+        """Whether this is inside of a call that was chosen to be traced."""
         return get_current_span().is_recording()
 
     def tell(self, name: str, attributes: Mapping[str, Any], *, failed: bool) -> None:

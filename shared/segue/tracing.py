@@ -73,14 +73,14 @@ def traceparent(text: str) -> str:
 
 
 def span(name: str, kind: Kind = "internal", **attributes: object) -> AbstractContextManager[object]:
-    """What happens inside, as a part of what is happening. Attributes are those of `ATTRIBUTES`. Of an error that goes
-    through it, its type is told."""
-    return _OFF if _recorder is None else _recorder.span(name, kind, shown(attributes))
+    """What happens inside, as a part of a call; outside of calls there are no spans. Attributes are those of
+    `ATTRIBUTES`. Of an error that goes through it, its type is told."""
+    return _recorder.span(name, kind, shown(attributes)) if _recorder and _recorder.is_recording() else _OFF
 
 
 def aside(name: str, kind: Kind = "internal", **attributes: object) -> AbstractContextManager[object]:
     """The same, but nothing is a part of it: for a generator, in whose midst others go on with what they do."""
-    return _OFF if _recorder is None else _recorder.aside(name, kind, shown(attributes))
+    return _recorder.aside(name, kind, shown(attributes)) if _recorder and _recorder.is_recording() else _OFF
 
 
 def untraced(name: str, kind: Kind = "internal", **attributes: object) -> AbstractContextManager[object]:  # noqa: ARG001
@@ -91,7 +91,7 @@ def untraced(name: str, kind: Kind = "internal", **attributes: object) -> Abstra
 def call(name: str, kind: Kind, parent: str = "", **attributes: object) -> AbstractContextManager[object]:
     """One call of a function: a part of the trace of `parent`, a `traceparent` from inside Segue, or the first of a
     trace. Once it has ended spans are handed on."""
-    return _OFF if _recorder is None else _recorder.call(name, kind, parent, shown(attributes))
+    return _recorder.call(name, kind, parent, shown(attributes)) if _recorder else _OFF
 
 
 def tell(name: str = "", error: BaseException | None = None, **attributes: object) -> None:

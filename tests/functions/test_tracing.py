@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from emulator.traces import Span, spans
+from emulator.trace_tree import Span
+from emulator.traces import spans
 from segue import entrypoint, tracing
 from segue.domain.errors import Invalid, Unauthorized
 from segue.domain.message import MEMBERSHIPS

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -78,7 +79,8 @@ class Pump:
         self._room = asyncio.Semaphore(ROOM)
         self._slots = asyncio.Semaphore(subscription.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pumping = asyncio.create_task(self._pump())
+        # Whoever publishes the first message has nothing to do with the others.
+        self._pumping = asyncio.create_task(self._pump(), context=contextvars.Context())
 
     def wake(self) -> None:
         self._something_new.set()
