@@ -70,9 +70,6 @@ class Tables:
                 for _ in range(times):
                     self._connection.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
 
-    def close(self) -> None:
-        self._connection.close()
-
     def rows(self, table: str) -> list[str]:
         """What is physically there, each row as a text."""
         with self._lock:
@@ -129,7 +126,6 @@ def bigquery() -> Iterator[tuple[Tables, str]]:
         server.shutdown()
         thread.join()
         server.server_close()
-        tables.close()
 
 
 class Subscribed(BigQueryArchive):

@@ -3,6 +3,9 @@
 It is put down which profiles these are, for once one is erased it does not tell of the others any more. Each state
 becomes a tombstone, which lets nothing in that was received before; then everything else goes. Whoever is cut short
 begins again: each step changes nothing where it was done already.
+
+Where an archive is written behind our back, something may come to it later. It is never read, and a schedule has those
+who were erased lately erased of it again.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,10 +19,15 @@ from segue.domain import document, erasure, links, strict
 from segue.domain.document import FAILED_EVENTS
 from segue.domain.erasure import Content, Record
 from segue.domain.errors import Unavailable
-from segue.domain.message import PROFILE_ERASED, FailedMessage, ProfileErased
+from segue.domain.message import ERASURES_DUE, PROFILE_ERASED, ErasuresDue, FailedMessage, ProfileErased
+from segue.domain.time import DAY
 from segue.ports import ABSENT, Document, Message, Ports, Write
 
-KINDS = {PROFILE_ERASED: ProfileErased}
+KINDS: Mapping[str, type[ProfileErased | ErasuresDue]] = {PROFILE_ERASED: ProfileErased, ERASURES_DUE: ErasuresDue}
+
+LATELY = 9 * DAY
+"""So long after an erasure something may come to the archive: its subscriptions keep a message for 7 days, and the
+schedule comes once a day."""
 
 Done = TypeVar("Done")
 
@@ -33,15 +41,29 @@ class Eraser:
         self._clock = ports.clock
 
     async def __call__(self, message: Message) -> None:
+        """Do what a message asks for, all of it."""
+        match strict.decode_one_of(message.type, message.data, KINDS):
+            case ProfileErased() as asked:
+                await self._erase(message.id, asked)
+            case ErasuresDue():
+                await self._erase_what_came_late(message.time)
+
+    async def _erase(self, id_: str, asked: ProfileErased) -> None:
         """Return once nothing is left of the visitor as they were when it was asked, and nothing can come back."""
-        asked = strict.decode_one_of(message.type, message.data, KINDS)
-        record = await self._again(message.id, partial(self._begun, message.id, asked))
+        record = await self._again(id_, partial(self._begun, id_, asked))
         while record.until is None:
-            record = await self._round(message.id, record)
+            record = await self._round(id_, record)
         erased = dict.fromkeys(record.keys, record.until)
         await self._forget_failures(erased)
         await self._archive.erase(erased)
         telemetry.note("profile_erased", key=asked.key, count=len(erased))
+
+    async def _erase_what_came_late(self, at: int) -> None:
+        records = [erasure.decode_record(stored.data) async for _, stored in self._store.scan(erasure.RECORDS)]
+        lately = [(record.until, record.keys) for record in records if record.until and record.until > at - LATELY]
+        erased = {key: until for until, keys in sorted(lately) for key in keys}
+        if erased:
+            await self._archive.erase(erased)
 
     async def _begun(self, id_: str, asked: ProfileErased) -> Record:
         known = await self._store.get(erasure.record_path(id_))

@@ -86,6 +86,16 @@ async def test_what_is_written_after_an_erasure_is_never_read_and_goes_with_the_
     assert not [row for row in tables.rows("events") if ANNA in row]
 
 
+@pytest.mark.slow
+async def test_many_are_erased_in_as_many_queries_as_it_takes(served: tuple[Tables, Subscribed]) -> None:
+    tables, archive = served
+    everybody = [f"{number:032x}" for number in range(201)]
+    tables.write("memberships", [snapshot(key, 1, {}) for key in (everybody[0], everybody[-1], ANNA)])
+    await archive.erase(dict.fromkeys(everybody, 10))
+    assert [each.id for each in await kept(archive, "memberships")] == [f"{ANNA}:1"]
+    assert len(tables.rows("memberships")) == 1
+
+
 async def test_a_query_that_would_cost_too_much_is_refused_and_may_be_tried_again() -> None:
     with bigquery() as (tables, url):
         tables.write("events", [received("m1", ANNA, "e1")])

@@ -43,6 +43,10 @@ class Record(msgspec.Struct, frozen=True):
     until: int | None = None
 
 
+RECORDS = "erasures"
+"""The collection of the records."""
+
+
 def record_path(id_: str) -> str:
     """Where the store keeps the record of the request with this id."""
     return f"erasures/{id_}"

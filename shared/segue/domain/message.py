@@ -11,6 +11,7 @@
 | events | segue.profile.due | ProfileDue | tick | evaluate |
 | sweeps | segue.profiles.behind | ProfilesBehind | tick | evaluate |
 | erasures | segue.profile.erased | ProfileErased | lookup | privacy |
+| erasures | segue.erasures.due | ErasuresDue | the scheduler | privacy |
 | ticks | segue.tick | Tick | the scheduler | tick |
 | memberships | segue.membership.changed | MembershipChanged | evaluate | update, deliver, archive |
 | exports | segue.audiences.due | AudiencesDue | the scheduler | deliver |
@@ -40,6 +41,7 @@ LINK_WITHDRAWN = "segue.link.withdrawn"
 PROFILE_DUE = "segue.profile.due"
 PROFILES_BEHIND = "segue.profiles.behind"
 PROFILE_ERASED = "segue.profile.erased"
+ERASURES_DUE = "segue.erasures.due"
 TICK = "segue.tick"
 MEMBERSHIP_CHANGED = "segue.membership.changed"
 DELIVERY_DUE = "segue.delivery.due"
@@ -140,6 +142,10 @@ class ProfileErased(msgspec.Struct, frozen=True, kw_only=True):
 
     key: Key
     at: int
+
+
+class ErasuresDue(msgspec.Struct, frozen=True, kw_only=True):
+    """What was archived late of whoever was erased lately, as of the message's own time, is to be erased, too."""
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):

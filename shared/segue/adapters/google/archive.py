@@ -36,6 +36,9 @@ DEAD_LETTERS = "dead-letters"
 REVISED_TOGETHER = 4_000_000
 """Bytes: a query and its parameters are at most 10 MB."""
 
+ERASED_TOGETHER = 200
+"""Profiles in a query: each takes two parameters, of which 10,000 are allowed, and a range, of which many are slow."""
+
 Erased = Mapping[str, int]
 Decoded = TypeVar("Decoded")
 
@@ -116,8 +119,9 @@ class BigQueryArchive:
         """Raises Unavailable, too, while rows cannot be changed yet: nothing of them is read any more by then."""
         erasures = [msgspec.json.encode({"key": key, "until": until}).decode() for key, until in erased.items()]
         await self._queries.rows(sql.ERASE, erasures=erasures)
-        for topic in _TELLING:
-            await self._revise(topic, erased)
+        for first in range(0, len(erased), ERASED_TOGETHER):
+            some = dict([*erased.items()][first : first + ERASED_TOGETHER])
+            await asyncio.gather(*(self._revise(topic, some) for topic in _TELLING))
 
     async def _revise(self, topic: str, erased: Erased) -> None:
         """Put what is left of messages in their place."""
