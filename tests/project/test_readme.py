@@ -50,3 +50,26 @@ def test_the_example_experiment_is_one() -> None:
     [example] = [each for each in examples if "experiments" in each]
     example["segments"] = YAML(typ="safe").load(ROOT / "infra" / "catalog" / "segments.yaml")["segments"]
     assert problems(example) == []
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]+))?\)", README)
+    assert links
+    for path, section in links:
+        assert (ROOT / path).exists(), path
+        if section:
+            page = (ROOT / (path or "README.md")).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+            assert section in {anchor(heading) for heading in headings}, section
+
+
+def anchor(heading: str) -> str:
+    """How a page is led to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_alert_has_its_line_in_the_readme() -> None:
+    alerts = set(re.findall(r'^    "(.+)" = \{$', (ROOT / "infra/terraform/alerts.tf").read_text(), re.MULTILINE))
+    table = README.split("### When an alert comes")[1].split("\n#")[0]
+    assert alerts
+    assert alerts <= set(re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE))
