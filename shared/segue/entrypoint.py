@@ -308,7 +308,7 @@ class BugsAnswered:
 
 class Observed:
     """Measures what an app answers on behalf of a function: of each request how long it took to begin with an answer,
-    and its status; of a WebSocket, until it was accepted (101) or refused (403)."""
+    its status and how large both were; of a WebSocket, until it was accepted (101) or refused (403)."""
 
     def __init__(self, app: ASGIApp, function: str) -> None:
         self._app = app
@@ -318,8 +318,16 @@ class Observed:
         began = perf_counter()
         answered = False
 
+        async def receive_observed() -> ASGIMessage:
+            message = await receive()
+            if body := message.get("body"):
+                metrics.REQUEST_BYTES.add("received", by=len(body))
+            return message
+
         async def send_observed(message: ASGIMessage) -> None:
             nonlocal answered
+            if body := message.get("body"):
+                metrics.REQUEST_BYTES.add("answered", by=len(body))
             if not answered:
                 answered = True
                 status = message.get("status") or HANDSHAKES.get(message["type"])
@@ -328,7 +336,7 @@ class Observed:
             await send(message)
 
         with metrics.on_behalf_of(self._function):
-            await self._app(scope, receive, send_observed)
+            await self._app(scope, receive_observed, send_observed)
 
 
 class Traced:

@@ -129,6 +129,7 @@ _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_500)
 REQUEST_SECONDS = _histogram(
     "segue_request_seconds", "From a request until its answer begins, by the answer's status.", _CALLS_S, "status"
 )
+REQUEST_BYTES = _counter("segue_request_bytes_total", "Bytes of bodies: received, and answered.", "direction")
 MESSAGE_SECONDS = _histogram(
     "segue_message_seconds",
     "Work on a pushed message, by what came of it: acknowledged, recorded (in failed_events), returned or refused.",
@@ -174,6 +175,11 @@ BUS_MESSAGES = _counter("segue_bus_messages_total", "Messages published.", "topi
 BUS_BYTES = _counter("segue_bus_bytes_total", "Bytes of the messages published, attributes included.", "topic")
 BUS_BILLED_BYTES = _counter(
     "segue_bus_billed_bytes_total", "The same as Pub/Sub bills them: at least 1,000 a request.", "topic"
+)
+BUS_PUSHED_BYTES = _counter(
+    "segue_bus_pushed_bytes_total",
+    "The same as Pub/Sub bills pushing them to one subscriber, each once: at least 1,000 a message.",
+    "topic",
 )
 
 

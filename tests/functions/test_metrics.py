@@ -3,14 +3,20 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from segue import metrics
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
 from segue.domain.errors import Conflict, Unavailable
+from segue.entrypoint import Observed
 from segue.metrics import Counter, Histogram, on_behalf_of
 from segue.observed import ObservedBus, ObservedCatalog, ObservedStore
 from segue.ports import ABSENT, Message, Write
@@ -127,18 +133,31 @@ async def test_a_call_that_fails_is_measured_with_its_outcome_and_bills_nothing(
 
 
 @pytest.mark.parametrize(
-    ("sizes", "billed"), [((10,), 1_000), ((10, 20), 1_000), ((2_000,), 2_120), ((900, 900), 2_040)]
+    ("sizes", "billed", "pushed"),
+    [((10,), 1_000, 1_000), ((10, 20), 1_000, 2_000), ((2_000,), 2_120, 2_120), ((900, 800), 1_940, 2_020)],
 )
-async def test_a_publish_is_billed_by_its_bytes_and_at_least_1000(
-    sizes: Sequence[int], billed: int, opened: EmbeddedPlatform
+async def test_a_publish_is_billed_by_its_bytes_and_at_least_1000_and_so_is_each_push(
+    sizes: Sequence[int], billed: int, pushed: int, opened: EmbeddedPlatform
 ) -> None:
     """Of a message's attributes 102 bytes are the same for all, here 18 are its own."""
-    names = "segue_bus_messages_total", "segue_bus_bytes_total", "segue_bus_billed_bytes_total"
+    names = [f"segue_bus_{kind}_total" for kind in ("messages", "bytes", "billed_bytes", "pushed_bytes")]
     before = samples(*names)
     with on_behalf_of("ingest"):
         await ObservedBus(opened.bus).publish("events", [message(bytes(size)) for size in sizes])
     counted = {name: value for (name, *_), value in grown(before, *names).items()}
-    assert counted == dict(zip(names, (len(sizes), sum(sizes) + 120 * len(sizes), billed), strict=True))
+    assert counted == dict(zip(names, (len(sizes), sum(sizes) + 120 * len(sizes), billed, pushed), strict=True))
+
+
+async def test_the_bodies_of_a_request_and_its_answer_are_counted() -> None:
+    async def twice(request: Request) -> Response:
+        return Response(2 * await request.body())
+
+    counted = "segue_request_bytes_total"
+    before = samples(counted)
+    transport = httpx.ASGITransport(Observed(Starlette(routes=[Route("/", twice, methods=["POST"])]), "ingest"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://segue") as client:
+        await client.post("/", content=b"five!")
+    assert grown(before, counted) == {(counted, "ingest", "received"): 5, (counted, "ingest", "answered"): 10}
 
 
 async def test_a_read_of_the_catalogue_is_a_call(opened: EmbeddedPlatform) -> None:
