@@ -127,6 +127,10 @@ class Client:
         """How many events were published, and what became of them."""
         return msgspec.convert(await self._get("/_segue/ledger"), dict[str, int])
 
+    async def metrics(self) -> str:
+        """What its functions have counted, in Prometheus' text format; it tells that on its own machine alone."""
+        return (await self._answer("GET", "/metrics", b"", self._secret, ANSWER_TIMEOUT_S)).text
+
     async def timing(self) -> Timing:
         """The catalogue's settings that say what waits for what."""
         return msgspec.convert(await self._get("/_segue/settings"), Timing)

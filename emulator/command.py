@@ -11,6 +11,7 @@ from segue.domain.errors import SegueError
 COMMANDS: Mapping[str, str] = {
     "audiences": "audiences_commands",
     "catalog": "catalog_commands",
+    "cost": "cost_commands",
     "demo": "demo_command",
     "erase": "privacy_commands",
     "experiments": "experiments_command",

@@ -79,8 +79,7 @@ def preview(
         raise click.UsageError("expected either --data or --log")
     if out is not None and out.suffix not in (".html", ".svg"):
         raise click.UsageError(f"--out: expected a name that ends in .html or .svg, found {out.name}")
-    live = asyncio.run(_live(data, catalog_folder))
-    documents, ids = catalog.with_segments(file, live)
+    documents, ids = catalog.with_segments(file, asyncio.run(live(data, catalog_folder)))
     wanted = _one_of(ids, segment, file)
     definitions = compiled(PublishedCatalog(0, msgspec.json.encode(documents)))
     found = asyncio.run(_preview(definitions, wanted, days, data, log, format_name, at))
@@ -137,7 +136,7 @@ async def _over(
             yield twin, max(event.received_at for _, event in events)
 
 
-async def _live(data: Path | None, folder: Path | None) -> Mapping[str, Any]:
+async def live(data: Path | None, folder: Path | None) -> Mapping[str, Any]:
     """The documents of the catalogue that is live: that of a folder, or the one published last."""
     if folder is not None:
         return _documents(catalog.load(folder))
