@@ -1,4 +1,4 @@
-"""Segue on Google's emulators with a proxy before each function's Firestore and Pub/Sub that counts what passes.
+"""Segue on Google's emulators with proxies between that count: what functions ask for, and what is pushed to them.
 
 `python -m tests.journeys.counted` takes the options that `segue run --platform google` has. What was counted is
 answered at the address in `counted.url` in the data folder: per function, what the emulators did for it.
@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import grpc  # type: ignore[import-untyped]  # it has no stubs
+import httpx
 import msgspec
 from google.cloud.firestore_v1.types import firestore
 from google.pubsub_v1 import PublishRequest
@@ -35,6 +36,11 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients ask oftener than a server puts up with
 ]
+
+SMALLEST_REQUEST = 1_000
+"""Bytes that Pub/Sub bills for a request at least."""
+
+ANSWER_WITHIN_S = 60.0
 
 EMULATORS = ("FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST")
 
@@ -57,7 +63,7 @@ def _committed(request: bytes, _answers: Sequence[bytes]) -> Counter[str]:
 def _published(request: bytes, _answers: Sequence[bytes]) -> Counter[str]:
     published = PublishRequest.pb().FromString(request)
     sizes = [len(message.data) + _length(message.attributes) for message in published.messages]
-    return Counter(publishes=1, messages=len(sizes), message_bytes=sum(sizes))
+    return Counter(messages=len(sizes), published=max(SMALLEST_REQUEST, sum(sizes)))
 
 
 def _length(attributes: Mapping[str, str]) -> int:
@@ -139,7 +145,17 @@ async def _serve(listener: socket.socket, told: Connection) -> None:
     async def answer(_request: Request) -> Response:
         return Response(msgspec.json.encode(counts), media_type="application/json")
 
-    await serve(Starlette(routes=[Route("/", answer)]), listener)
+    async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as http:
+
+        async def push(request: Request) -> Response:
+            headers = [pair for pair in request.headers.raw if pair[0] not in (b"host", b"connection")]
+            url = f"http://{HOST}:{request.path_params['port']}/"
+            answer = await http.post(url, headers=headers, content=await request.body())
+            counts[request.path_params["function"]]["requests"] += 1
+            return Response(answer.content, answer.status_code)
+
+        routes = [Route("/", answer), Route("/{function}/{port:int}/", push, methods=["POST"])]
+        await serve(Starlette(routes=routes), listener)
 
 
 def _run(listener: socket.socket, told: Connection) -> None:
@@ -163,6 +179,10 @@ class Counting:
             self._ports = self._process.recv()
         return self._ports[function]
 
+    def pushed_to(self, functions: Mapping[str, str]) -> Mapping[str, str]:
+        """Where their messages are pushed, so that they are counted on the way to these addresses."""
+        return {name: f"{self.url}/{name}/{httpx.URL(url).port}/" for name, url in functions.items()}
+
 
 @click.command()
 @click.option("--port", type=int)
@@ -177,6 +197,7 @@ def main(port: int, data: Path, catalog: Path) -> None:
         data,
         catalog,
         lambda url: click.echo(f"What is counted answers at {url}"),
+        pushed_to=counting.pushed_to,
         reaching=counting.reaching,
     )
 
