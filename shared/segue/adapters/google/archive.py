@@ -110,10 +110,13 @@ class BigQueryArchive:
         return await identifiers(self._queries, asked, at, part)
 
     async def read(self, topic: str) -> AsyncIterator[Message]:
-        rows, erased = await asyncio.gather(self._rows(topic, Condition("TRUE", {})), self._erased())
-        messages = _left([each.message for each in rows], erased)
-        for message in sorted(messages, key=lambda each: (each.time, each.id)):
-            yield message
+        erased = await self._erased()
+        last = None
+        async for page in self._queries.pages(sql.EVERYTHING.format(table=_table(topic))):
+            for message in (_kept(row).message for row in page):
+                if message.id != last and (left := _left_of(message, erased)):
+                    yield left
+                last = message.id
 
     async def erase(self, erased: Mapping[str, int]) -> None:
         """Raises Unavailable, too, while rows cannot be changed yet: nothing of them is read any more by then."""

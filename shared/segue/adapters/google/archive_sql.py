@@ -23,6 +23,15 @@ WHERE {EVER} AND ({{wanted}}) ORDER BY publish_time, message_id
 """
 """Messages as they were published, the first one first."""
 
+EVERYTHING = f"""
+SELECT message_id, UNIX_MILLIS(publish_time), TO_JSON_STRING(attributes), data FROM {{table}} WHERE {EVER}
+ORDER BY
+    COALESCE(SAFE_CAST(JSON_VALUE(attributes, '$."ce-time"') AS TIMESTAMP), publish_time),
+    COALESCE(JSON_VALUE(attributes, '$."ce-id"'), message_id),
+    publish_time
+"""
+"""All messages in order of time then id; the same one again comes right after it."""
+
 REVISED = f"""
 MERGE INTO {{table}} AS kept
 USING (

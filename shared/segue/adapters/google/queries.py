@@ -4,7 +4,7 @@ Its client is synchronous, and waits in threads. It is imported at the first que
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
@@ -14,6 +14,7 @@ from segue.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import ArrayQueryParameter, Client, ScalarQueryParameter
+    from google.cloud.bigquery.table import RowIterator
 
 DEADLINE_S = 15.0
 """How long an answer is waited for, and again so long if it is not complete: a query takes seconds where a read of a
@@ -62,37 +63,57 @@ class Queries:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._found, query, parameters)
 
+    async def pages(self, query: str, **parameters: Value) -> AsyncIterator[list[Row]]:
+        """The rows of an answer that may be larger than memory, some at a time. Raises as `rows` does."""
+        loop = asyncio.get_running_loop()
+        pages = await loop.run_in_executor(self._threads, self._paged, query, parameters)
+        while (page := await loop.run_in_executor(self._threads, _next, pages)) is not None:
+            yield page
+
     def close(self) -> None:
         """End the connection; it is not used again."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client:
             self._client.close()  # type: ignore[no-untyped-call]  # it has no types
 
-    def _found(self, query: str, parameters: dict[str, Value]) -> list[Row]:
+    def _found(self, query: str, parameters: Mapping[str, Value]) -> list[Row]:
         with _meaning():
-            from google.cloud.bigquery import DatasetReference, QueryJobConfig
-            from google.cloud.bigquery.retry import DEFAULT_RETRY
+            return [row.values() for row in self._answer(query, parameters)]
 
-            config = QueryJobConfig(
-                default_dataset=DatasetReference(self._project, self._dataset),
-                maximum_bytes_billed=self._most_bytes,
-                query_parameters=[_parameter(name, value) for name, value in parameters.items()],
-            )
-            found = self._connected().query_and_wait(
-                query,
-                job_config=config,
-                api_timeout=self._deadline_s,
-                wait_timeout=self._deadline_s,
-                retry=DEFAULT_RETRY.with_timeout(self._deadline_s),
-                job_retry=None,  # type: ignore[arg-type]  # documented: none of its own
-            )
-            return [row.values() for row in found]
+    def _paged(self, query: str, parameters: Mapping[str, Value]) -> Iterator[Iterable[Any]]:
+        with _meaning():
+            return iter(self._answer(query, parameters).pages)
+
+    def _answer(self, query: str, parameters: Mapping[str, Value]) -> "RowIterator":
+        from google.cloud.bigquery import DatasetReference, QueryJobConfig
+        from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+        config = QueryJobConfig(
+            default_dataset=DatasetReference(self._project, self._dataset),
+            maximum_bytes_billed=self._most_bytes,
+            query_parameters=[_parameter(name, value) for name, value in parameters.items()],
+        )
+        return self._connected().query_and_wait(
+            query,
+            job_config=config,
+            api_timeout=self._deadline_s,
+            wait_timeout=self._deadline_s,
+            retry=DEFAULT_RETRY.with_timeout(self._deadline_s),
+            job_retry=None,  # type: ignore[arg-type]  # documented: none of its own
+        )
 
     def _connected(self) -> "Client":
         with self._connecting:
             if self._client is None:
                 self._client = _client(self._project, self._emulator)
             return self._client
+
+
+def _next(pages: Iterator[Iterable[Any]]) -> list[Row] | None:
+    """The next page; None: there is none."""
+    with _meaning():
+        page = next(pages, None)
+        return None if page is None else [row.values() for row in page]
 
 
 def _client(project: str, emulator: str | None) -> "Client":
