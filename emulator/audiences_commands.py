@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from emulator.audiences import Folder, folder
+from emulator.options import of_files
 from emulator.tables import show
 from segue.domain.audience import ROWS, Manifest
 from segue.domain.errors import NotFound, Rejected
@@ -22,6 +23,7 @@ DATA = click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="SEGUE_DATA",
+    callback=of_files,
     default=Path(".segue"),
     show_default=True,
     help="The data folder, whether Segue runs there or not.",

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from emulator import catalog as folders
 from emulator.experiments import Exposures, Report, exposures, reports
+from emulator.options import of_files
 from emulator.tables import show
 from segue.adapters.embedded.catalog import CatalogFile
 from segue.domain import catalog, edition
@@ -22,6 +23,7 @@ from segue.domain.experiment import Experiment
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="SEGUE_DATA",
+    callback=of_files,
     default=Path(".segue"),
     show_default=True,
     help="The data folder whose archive is looked at, whether Segue runs there or not.",

@@ -1,5 +1,6 @@
 """Options that several commands have in common."""
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from emulator.client import DEMO_SECRET_KEY
 from segue.domain.time import instant
@@ -61,6 +63,18 @@ DATABASE = click.option(
     show_default=True,
     help="The catalogue's Firestore database (google).",
 )
+
+
+def of_files(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """As the callback of an option that names an archive of files: where the platform is google, it has to be named,
+    lest another archive is looked at than the deployment's."""
+    named = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    if folder is not None and not named and os.environ.get("SEGUE_PLATFORM") == "google":
+        raise click.UsageError(
+            "the archive of a deployment on Google Cloud is in BigQuery, which this command cannot look at yet; "
+            "--data names a folder with an archive of files"
+        )
+    return folder
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):

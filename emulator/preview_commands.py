@@ -16,7 +16,7 @@ from rich.console import Console
 from emulator import catalog
 from emulator.fold import histories
 from emulator.log_commands import FORMAT, reading
-from emulator.options import Instant
+from emulator.options import Instant, of_files
 from emulator.preview import Preview
 from emulator.preview import preview as previewed
 from emulator.preview_report import page, picture, shown
@@ -37,6 +37,7 @@ DATA = click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="SEGUE_DATA",
+    callback=of_files,
     help="The data folder whose archive is looked at, whether Segue runs there or not.",
 )
 AT = click.option("--at", type=Instant(), help="The instant to look from; by default now, or the log's end.")
@@ -171,6 +172,7 @@ def _one_of(ids: list[str], segment: str | None, file: Path) -> str:
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="SEGUE_DATA",
+    callback=of_files,
     default=Path(".segue"),
     show_default=True,
     help="The data folder whose archive is looked at.",
