@@ -97,6 +97,7 @@ async def test_bytes_that_are_no_request_are_answered_without_a_5xx(
     await assert_goes_on(segue, case.name)
 
 
+@pytest.mark.slow
 async def test_a_request_that_comes_a_byte_at_a_time_is_not_waited_for(http: httpx.AsyncClient, segue: Client) -> None:
     """16: slow loris. Ten seconds for the body, then 408, or the connection is closed."""
     reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)

@@ -1,17 +1,19 @@
 """The `segue` command as a person types it: help everywhere, and one clear line for whatever goes wrong."""
 
+import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from emulator.client import Client
 from emulator.command import COMMANDS, main
+from emulator.failed import Record
 from tests.journeys.running import ROOT, SEGUE, running, segue
 
 
@@ -23,6 +25,11 @@ def commands(group: click.Command, name: tuple[str, ...] = ()) -> Iterator[tuple
             command = group.get_command(context, child)
             assert command, child
             yield from commands(command, (*name, child))
+
+
+def typed(*arguments: str) -> Result:
+    """The command in this process: most of what one takes is the start of another."""
+    return CliRunner().invoke(main, arguments)
 
 
 @pytest.mark.parametrize("name", list(commands(main)), ids=" ".join)
@@ -48,7 +55,7 @@ def test_a_command_that_is_none_is_named_also_where_the_package_is_run() -> None
 
 
 def test_the_version_is_the_projects() -> None:
-    assert segue("--version").stdout.startswith("segue, version 0.")
+    assert typed("--version").stdout.startswith("segue, version 0.")
 
 
 def broken_catalogue(tmp_path: Path) -> Path:
@@ -58,7 +65,7 @@ def broken_catalogue(tmp_path: Path) -> Path:
 
 def test_a_broken_catalogue_is_named_with_file_line_and_path(tmp_path: Path) -> None:
     folder = broken_catalogue(tmp_path)
-    done = segue("run", "--port", "0", "--data", str(tmp_path / "data"), "--catalog", str(folder))
+    done = typed("run", "--port", "0", "--data", str(tmp_path / "data"), "--catalog", str(folder))
     assert_fails(done, f"{folder / 'segments.yaml'}:4: segments.buyer.when")
 
 
@@ -67,7 +74,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert_fails(segue("run", "--port", str(port), "--data", str(tmp_path)), f"port {port} of 127.0.0.1")
+        assert_fails(typed("run", "--port", str(port), "--data", str(tmp_path)), f"port {port} of 127.0.0.1")
 
 
 @pytest.mark.parametrize("absent", ["gcloud", "Java"])
@@ -83,22 +90,27 @@ def test_what_google_needs_is_named(tmp_path: Path, absent: str) -> None:
         text=True,
         check=False,
     )
-    assert_fails(done, absent)
+    assert_said(done.returncode, done.stderr, absent)
 
 
 def test_an_address_where_nothing_answers_is_named(tmp_path: Path) -> None:
     log = tmp_path / "log.ndjson"
     log.write_text('{"type":"track"}\n')
-    assert_fails(segue("replay", str(log), "--url", "http://127.0.0.1:1"), "http://127.0.0.1:1 does not answer")
+    assert_fails(typed("replay", str(log), "--url", "http://127.0.0.1:1"), "http://127.0.0.1:1 does not answer")
 
 
 def test_a_log_of_no_known_format_is_named(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("a,b,c\n")
-    assert_fails(segue("fold", str(log)), f"{log}: expected a log")
+    assert_fails(typed("fold", str(log)), f"{log}: expected a log")
 
 
-async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(tmp_path: Path) -> None:
+async def failed(url: str) -> Sequence[Record]:
+    async with Client.connected(url) as client:
+        return await client.failed()
+
+
+def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(tmp_path: Path) -> None:
     log = tmp_path / "log.ndjson"
     log.write_text(
         '{"type":"track","event":"A","userId":"1","timestamp":"2024-05-01T12:00:00Z"}\n'
@@ -106,23 +118,22 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
         "no JSON\n"
     )
     with running(tmp_path / "data") as url:
-        assert_fails(segue("replay", str(log), "--url", url, "--key", "wrong"), "expected the secret key")
-        replayed = segue("replay", str(log), "--url", url)
-        listed = segue("failed", "list", "--url", url)
-        async with Client.connected(url) as client:
-            (record,) = await client.failed()
-        shown = segue("failed", "show", record.id, "--url", url)
-        put_back = segue("failed", "replay", record.id, "--url", url)
-        unknown = segue("failed", "show", "nothing-here", "--url", url)
-        explained = segue("explain", "user_id:1", "completed-buyer", "--url", url)
-        as_json = segue("explain", "user_id:1", "completed-buyer", "--json", "--at", "2030-01-01", "--url", url)
-        no_segment = segue("explain", "user_id:1", "buyers", "--url", url)
-        at_work = segue("explain", "user_id:1", "new-visitor", "--data", str(tmp_path / "data"))
-    archived = segue(
+        assert_fails(typed("replay", str(log), "--url", url, "--key", "wrong"), "expected the secret key")
+        replayed = typed("replay", str(log), "--url", url)
+        listed = typed("failed", "list", "--url", url)
+        (record,) = asyncio.run(failed(url))
+        shown = typed("failed", "show", record.id, "--url", url)
+        put_back = typed("failed", "replay", record.id, "--url", url)
+        unknown = typed("failed", "show", "nothing-here", "--url", url)
+        explained = typed("explain", "user_id:1", "completed-buyer", "--url", url)
+        as_json = typed("explain", "user_id:1", "completed-buyer", "--json", "--at", "2030-01-01", "--url", url)
+        no_segment = typed("explain", "user_id:1", "buyers", "--url", url)
+        at_work = typed("explain", "user_id:1", "new-visitor", "--data", str(tmp_path / "data"))
+    archived = typed(
         "explain", "user_id:1", "new-visitor", "--data", str(tmp_path / "data"), "--at", "2024-05-01T13:00Z"
     )
     words = " ".join(replayed.stdout.replace("│", "").split())
-    assert replayed.returncode == 0, replayed.stderr
+    assert replayed.exit_code == 0, replayed.stderr
     assert "2 events" in words
     assert "folded 1" in words
     assert "refused 1" in words
@@ -130,7 +141,7 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
     assert "line that is no JSON 1" in words
     assert record.id in listed.stdout
     assert '"stage": "ingest"' in shown.stdout
-    assert put_back.returncode == 1
+    assert put_back.exit_code == 1
     assert "the client has to send better ones" in put_back.stderr
     assert_fails(unknown, "nothing-here: there is no such record")
     assert explained.stdout.splitlines()[1] == "Nearest: one more `Order Completed`."
@@ -141,18 +152,22 @@ async def test_a_wrong_key_and_what_was_refused_are_named_by_a_running_platform(
         "`new-visitor` at 2024-05-01 13:00:00 UTC: a member since 2024-05-01 12:00:00 UTC, "
         "until 2024-05-02 12:00:00 UTC if nothing else happens."
     )
-    assert_fails(segue("explain", "user_id:1", "new-visitor", "--data", str(tmp_path)), "expected the data folder")
+    assert_fails(typed("explain", "user_id:1", "new-visitor", "--data", str(tmp_path)), "expected the data folder")
 
 
 def test_a_profile_that_is_none_is_named() -> None:
-    done = segue("explain", "ann", "completed-buyer")
-    assert done.returncode == 2
+    done = typed("explain", "ann", "completed-buyer")
+    assert done.exit_code == 2
     assert "expected user_id:… or anonymous_id:…, found 'ann'" in done.stderr
 
 
-def assert_fails(done: subprocess.CompletedProcess[str], words: str) -> None:
+def assert_fails(done: Result, words: str) -> None:
+    assert_said(done.exit_code, done.stderr, words)
+
+
+def assert_said(status: int, stderr: str, words: str) -> None:
     """Status 1, and one line that says what is wrong."""
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: ")
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert status == 1
+    assert stderr.startswith("Error: ")
+    assert words in stderr
+    assert len(stderr.splitlines()) == 1, stderr
