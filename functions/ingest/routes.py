@@ -18,7 +18,6 @@ from functions.ingest.sdks import rudderstack_source, segment_settings
 from functions.ingest.senders import (
     WriteKey,
     authorization,
-    client_of,
     key_in_address,
     key_of_call,
     owner,
@@ -160,7 +159,7 @@ class Endpoint:
     def _take_allowances(self, request: Request, id_: str, source: Source, now: int) -> None:
         """The client first: one that floods must not use up what the source has for everybody. Raises Throttled."""
         if source.client_rate:
-            client = (id_, client_of(request))
+            client = (id_, entrypoint.client_of(request))
             self._allowances.take(client, source.client_rate.per_second, source.client_rate.burst, now)
         if source.rate:
             self._allowances.take(id_, source.rate.per_second, source.rate.burst, now)

@@ -1,7 +1,6 @@
 """Who sends: the source whose key a request carries, and the address that it comes from."""
 
 from collections.abc import Callable, Mapping
-from ipaddress import IPv6Address, IPv6Network
 from typing import TypeAlias
 
 from starlette.exceptions import HTTPException
@@ -59,12 +58,3 @@ def refuse_long_query(request: Request) -> None:
 
 def authorization(request: Request) -> str:
     return request.headers.get("authorization", "")
-
-
-def client_of(request: Request) -> str:
-    """The address that a request came from; of IPv6 the network, since a client has a whole one (a /64)."""
-    host = request.client.host if request.client else ""
-    if ":" not in host:
-        return host
-    address = IPv6Address(host)
-    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))

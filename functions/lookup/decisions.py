@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from functions.lookup import asked
-from functions.lookup.admission import Asker, asker
+from functions.lookup.admission import Admission, Asker
 from functions.lookup.answers import answered
 from functions.lookup.deadline import Deadline
 from functions.lookup.decide import Inquiry, Question, decide
@@ -24,9 +24,10 @@ from segue.domain.profile import profile_key
 class Decisions:
     """Answers questions of sites' servers, and of visitors' browsers."""
 
-    def __init__(self, platform: entrypoint.Serving, lookup: Lookup) -> None:
+    def __init__(self, platform: entrypoint.Serving, admission: Admission, lookup: Lookup) -> None:
         self._key_of = partial(profile_key, platform.settings.profile_secret)
         self._platform = platform
+        self._admission = admission
         self._lookup = lookup
 
     @property
@@ -39,7 +40,7 @@ class Decisions:
         question = replace(question, after=identifier(question.after, "after"))
         deadline = Deadline(question.deadline_ms)
         compiled = await deadline.catalog(self._platform.catalogs)
-        who = asker(request, compiled, self._platform)
+        who = self._admission.asker(request, compiled)
         names = asked.visitor(question.profile, who.visitor)
         keys = tuple(map(self._key_of, names.profiles))
         inquiry = Inquiry(

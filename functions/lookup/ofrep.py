@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from functions.lookup import asked
-from functions.lookup.admission import Asker, asker, key
+from functions.lookup.admission import Admission, Asker, key
 from functions.lookup.answers import answered
 from functions.lookup.deadline import Deadline
 from functions.lookup.decide import Inquiry, Known, known_by
@@ -47,9 +47,10 @@ class Evaluated(msgspec.Struct, frozen=True):
 class Evaluations:
     """Evaluates flags for sites' servers, and for visitors' browsers."""
 
-    def __init__(self, platform: entrypoint.Serving, lookup: Lookup) -> None:
+    def __init__(self, platform: entrypoint.Serving, admission: Admission, lookup: Lookup) -> None:
         self._key_of = partial(profile_key, platform.settings.profile_secret)
         self._platform = platform
+        self._admission = admission
         self._lookup = lookup
 
     @property
@@ -102,7 +103,7 @@ class Evaluations:
         context = context_of(await asked.read_body(request))
         deadline = Deadline(context.deadline_ms)
         compiled = await deadline.catalog(self._platform.catalogs)
-        who = asker(request, compiled, self._platform)
+        who = self._admission.asker(request, compiled)
         names = context.names(who.visitor)
         inquiry = Inquiry(
             names=names,

@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from functions.lookup.admission import Admission
 from functions.lookup.decisions import Decisions
 from functions.lookup.lookup import Lookup
 from functions.lookup.ofrep import Evaluations, in_its_words
@@ -27,11 +28,12 @@ FOR_BROWSERS = ("/v1/decide", "/ofrep/")
 @lru_cache(maxsize=1)
 def application(platform: entrypoint.Serving, new_id: Callable[[], str]) -> ASGIApp:
     """The app for this platform; `new_id` gives each receipt its id."""
+    admission = Admission(platform)
     lookup = Lookup(platform.ports, platform.catalogs, platform.settings.recent_ms)
     app = Starlette(
         routes=[
-            *Decisions(platform, lookup).routes,
-            *Evaluations(platform, lookup).routes,
+            *Decisions(platform, admission, lookup).routes,
+            *Evaluations(platform, admission, lookup).routes,
             *Profiles(platform, lookup, new_id).routes,
             *ProfileApi(platform, lookup, new_id).routes,
             *Segments(platform, lookup).routes,

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPMethod, HTTPStatus
+from ipaddress import IPv6Address, IPv6Network
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -228,6 +229,15 @@ async def capped_body(request: Request, largest: int) -> bytes:
         if len(body) > largest:
             break
     return bytes(body)
+
+
+def client_of(request: Request) -> str:
+    """The address that a request came from; of IPv6 the network, since a client has a whole one (a /64)."""
+    host = request.client.host if request.client else ""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host)
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
 
 
 def cloud_event(headers: Mapping[str, str], body: bytes) -> Message:

@@ -1,7 +1,7 @@
 """A browser asks with a visitor's token, about that visitor alone, from a page of a source. Strangers learn nothing."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,43 @@ async def test_an_enumeration_of_ids_without_tokens_is_answered_with_one_answer(
         answer = await asked(site.http, HERO, token(site)[:-3], body)
         answers.add((answer.status_code, answer.text, tuple(answer.headers.items())))
     assert len(answers) == 1
+
+
+# Floods
+
+
+def refused(answers: Sequence[httpx.Response]) -> list[int]:
+    """How many were answered before the first that was not, and the statuses of the rest."""
+    statuses = [answer.status_code for answer in answers]
+    answered = statuses.index(429) if 429 in statuses else len(statuses)
+    assert {*statuses[:answered]} <= {200}
+    return [answered, *statuses[answered:]]
+
+
+async def test_a_visitor_who_floods_is_held_to_a_rate_and_nobody_else_is(site: Site) -> None:
+    before = NOTED.total(event="request_throttled")
+    ann, bob = token(site), token(site, BOB)
+    flood = [await asked(site.http, HERO, ann) for _ in range(62)]
+    assert refused(flood) == [60, 429, 429]
+    assert flood[-1].headers["retry-after"] == "1"
+    assert flood[-1].json()["errorCode"] == "GENERAL"
+    assert (await asked(site.http, "/v1/decide", ann)).status_code == 429
+    assert (await asked(site.http, HERO, bob)).status_code == 200
+    assert {(await site.http.post(HERO, json=ASKED[HERO])).status_code for _ in range(70)} == {200}
+    site.clock.advance(SECOND)
+    assert refused([await asked(site.http, HERO, ann) for _ in range(11)]) == [10, 429]
+    assert NOTED.total(event="request_throttled") - before == 4
+
+
+async def test_an_address_is_held_to_a_rate_whoever_is_behind_it(site: Site) -> None:
+    app = site.app()
+    here, there = (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(address, 1)), base_url="http://localhost")
+        for address in ("2001:db8::1", "2001:db8:0:1::1")
+    )
+    tokens = [token(site, ProfileRef("anonymous_id", f"visitor-{number}")) for number in range(11)]
+    assert refused([await asked(here, HERO, tokens[number % 11]) for number in range(502)]) == [500, 429, 429]
+    assert (await asked(there, HERO, tokens[0])).status_code == 200
 
 
 # Pages
