@@ -106,6 +106,15 @@ resource "google_pubsub_topic_iam_member" "listeners" {
   member = google_service_account.functions[each.value.function].member
 }
 
+# Who traces writes spans, and reads none.
+resource "google_project_iam_member" "tracers" {
+  for_each = var.trace_ratio > 0 ? local.functions : {}
+
+  project = var.project
+  role    = "roles/telemetry.tracesWriter"
+  member  = google_service_account.functions[each.key].member
+}
+
 # Subscriptions push in the name of this account, and functions that are pushed to answer to nobody else.
 resource "google_service_account" "push" {
   account_id   = "segue-push"

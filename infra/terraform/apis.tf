@@ -5,6 +5,7 @@ resource "google_project_service" "all" {
     "billingbudgets",
     "cloudbuild",
     "cloudscheduler",
+    "cloudtrace",
     "compute",
     "firestore",
     "iam",
@@ -15,6 +16,7 @@ resource "google_project_service" "all" {
     "run",
     "secretmanager",
     "storage",
+    "telemetry",
   ])
 
   service            = "${each.key}.googleapis.com"

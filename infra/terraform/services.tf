@@ -16,6 +16,13 @@ locals {
       } : {},
       # The load balancer sets these headers on every request, and nothing else can call a public function.
       contains(keys(local.public), name) ? { SEGUE_GEO_HEADERS = "client-geo" } : {},
+      # Which traces are recorded is said by the message that comes; of those that begin here, it is this share.
+      var.trace_ratio > 0 ? {
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "https://telemetry.googleapis.com/v1/traces"
+        OTEL_RESOURCE_ATTRIBUTES           = "gcp.project_id=${var.project}"
+        OTEL_TRACES_SAMPLER                = "parentbased_traceidratio"
+        OTEL_TRACES_SAMPLER_ARG            = tostring(var.trace_ratio)
+      } : {},
     )
   }
 }

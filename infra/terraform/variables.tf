@@ -39,6 +39,17 @@ variable "requests_per_minute" {
   default     = { ingest = 3000, lookup = 30000, stream = 300 }
 }
 
+variable "trace_ratio" {
+  description = "The share of requests and messages from outside whose way through all functions is recorded, 0 to 1."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.trace_ratio >= 0 && var.trace_ratio <= 1
+    error_message = "Expected a share, from 0 to 1."
+  }
+}
+
 variable "archive_days" {
   description = "For how many days events and memberships are archived."
   type        = number

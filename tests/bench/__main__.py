@@ -4,7 +4,19 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.bench import evaluator, google, http, lookup, open_page, pipeline, preview, store_ops, stream, tracker
+from tests.bench import (
+    evaluator,
+    google,
+    http,
+    lookup,
+    open_page,
+    pipeline,
+    preview,
+    store_ops,
+    stream,
+    traced,
+    tracker,
+)
 from tests.bench.measurement import Measurement, show
 
 BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
@@ -15,6 +27,7 @@ BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **pipeline.BENCHES,
     **google.BENCHES,
     **store_ops.BENCHES,
+    **traced.BENCHES,
     **tracker.BENCHES,
     **stream.BENCHES,
     **open_page.BENCHES,

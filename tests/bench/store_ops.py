@@ -71,7 +71,7 @@ async def _store_ops(folder: Path) -> Sequence[Measurement]:
     )
     await ports.catalog.publish(catalog.load(CATALOG))
     evaluator, updater = Evaluator(ports, Catalogs(ports.catalog, clock)), Updater(ports)
-    messages = _messages(clock.now())
+    messages = visits(clock.now())
     for message in messages:
         await evaluator(message)
     snapshots = await opened.bus.after(f"{UPDATE.name}:{MEMBERSHIPS}", 0, 100 * VISITORS)
@@ -94,7 +94,7 @@ async def _store_ops(folder: Path) -> Sequence[Measurement]:
     ]
 
 
-def _messages(now: int) -> Sequence[Message]:
+def visits(now: int) -> Sequence[Message]:
     """The visits as ingest publishes them: a few events of one profile in each message."""
     calls = (call for visitor in visitors(7, VISITORS, now) for call in visitor.calls)
     return [

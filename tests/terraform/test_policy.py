@@ -37,6 +37,7 @@ ALLOWED_ROLES = RELEASE_IN_THE_PROJECT | {
     "roles/run.invoker",
     "roles/secretmanager.secretAccessor",
     "roles/storage.objectCreator",
+    "roles/telemetry.tracesWriter",
 }
 
 SUBSCRIPTIONS = of_type("google_pubsub_subscription")
@@ -148,9 +149,10 @@ def test_a_right_in_the_whole_project_is_about_one_database_or_has_no_narrower_o
     without = {
         found.name: found.body for found in of_type("google_project_iam_member") if found.name not in of_one_database
     }
-    assert set(without) == {"listeners", "queries", "release"}
+    assert set(without) == {"listeners", "queries", "release", "tracers"}
     assert without["listeners"]["role"] == "${google_project_iam_custom_role.listener.id}"
     assert without["queries"]["role"] == "roles/bigquery.jobUser"  # to ask: what may be read takes another right
+    assert without["tracers"]["role"] == "roles/telemetry.tracesWriter"  # a project is all that spans belong to
     assert set(re.findall(r"roles/[\w.]+", str(without["release"]["for_each"]))) == RELEASE_IN_THE_PROJECT
 
 
