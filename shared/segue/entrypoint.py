@@ -318,13 +318,17 @@ class BugsAnswered:
 
 class Observed:
     """Measures what an app answers on behalf of a function: of each request how long it took to begin with an answer,
-    its status and how large both were; of a WebSocket, until it was accepted (101) or refused (403)."""
+    its status and how large both were; of a WebSocket, until it was accepted (101) or refused (403). What every
+    function answers beside is nobody's request."""
 
     def __init__(self, app: ASGIApp, function: str) -> None:
         self._app = app
         self._function = function
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") in BESIDE:
+            await self._app(scope, receive, send)
+            return
         began = perf_counter()
         answered = False
 

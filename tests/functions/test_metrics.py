@@ -16,7 +16,7 @@ from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
 from segue.domain.errors import Conflict, Unavailable
-from segue.entrypoint import Observed
+from segue.entrypoint import BESIDE, Observed
 from segue.metrics import Counter, Histogram, on_behalf_of
 from segue.observed import ObservedBus, ObservedCatalog, ObservedStore
 from segue.ports import ABSENT, Message, Write
@@ -149,15 +149,30 @@ async def test_a_publish_is_billed_by_its_bytes_and_at_least_1000_and_so_is_each
 
 
 async def test_the_bodies_of_a_request_and_its_answer_are_counted() -> None:
+    counted = "segue_request_bytes_total"
+    before = samples(counted)
+    await posted("/", b"five!")
+    assert grown(before, counted) == {(counted, "ingest", "received"): 5, (counted, "ingest", "answered"): 10}
+
+
+async def test_whoever_asks_for_the_metrics_or_the_health_is_not_counted() -> None:
+    counted = "segue_request_bytes_total", "segue_request_seconds_count"
+    before = samples(*counted)
+    for path in BESIDE:
+        await posted(path, b"five!")
+    assert grown(before, *counted) == {}
+
+
+async def posted(path: str, body: bytes) -> None:
+    """Post to an app that answers everything with twice as much."""
+
     async def twice(request: Request) -> Response:
         return Response(2 * await request.body())
 
-    counted = "segue_request_bytes_total"
-    before = samples(counted)
-    transport = httpx.ASGITransport(Observed(Starlette(routes=[Route("/", twice, methods=["POST"])]), "ingest"))
+    app = Starlette(routes=[Route("/{path:path}", twice, methods=["POST"])])
+    transport = httpx.ASGITransport(Observed(app, "ingest"))
     async with httpx.AsyncClient(transport=transport, base_url="http://segue") as client:
-        await client.post("/", content=b"five!")
-    assert grown(before, counted) == {(counted, "ingest", "received"): 5, (counted, "ingest", "answered"): 10}
+        await client.post(path, content=body)
 
 
 async def test_a_read_of_the_catalogue_is_a_call(opened: EmbeddedPlatform) -> None:
