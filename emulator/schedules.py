@@ -1,17 +1,15 @@
 """The topology's schedules on this machine, as Cloud Scheduler keeps them in the cloud."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 
+from segue import telemetry
 from segue.domain.errors import Unavailable
 from segue.domain.time import SECOND, duration
 from segue.ports import Message, Ports
-
-_logger = logging.getLogger(__name__)
 
 
 async def keep(schedule: Mapping[str, Any], ports: Ports, longest_interval: int | None = None) -> None:
@@ -29,5 +27,5 @@ async def keep(schedule: Mapping[str, Any], ports: Ports, longest_interval: int 
         try:
             await ports.bus.publish(schedule["topic"], [message])
         except Unavailable as error:
-            _logger.warning("the schedule of %s: %s", schedule["topic"], error)
+            telemetry.note("schedule_not_kept", "WARNING", topic=schedule["topic"], error=type(error).__name__)
         await ports.clock.sleep(interval)

@@ -1,7 +1,6 @@
 """How a request enters a function: a pushed CloudEvent in, an answer out, and the only map from errors to statuses."""
 
 import hashlib
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from http import HTTPMethod, HTTPStatus
@@ -216,7 +215,7 @@ def _returned(error: Exception, headers: Mapping[str, str], function: str) -> Re
         function=function,
         message=headers.get("ce-id", ""),
         error=type(error).__name__,
-        where=_where(error),
+        where=telemetry.where(error),
     )
     return error_response(error)
 
@@ -281,7 +280,7 @@ def count_error(error: Exception) -> None:
         telemetry.note("request_refused", "DEBUG", error=type(error).__name__)
     else:
         tracing.tell(error=error)
-        telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=_where(error))
+        telemetry.note("request_failed", "ERROR", error=type(error).__name__, where=telemetry.where(error))
 
 
 async def _answer_error(_request: HTTPConnection, error: Exception) -> Response:
@@ -411,9 +410,3 @@ def _as_it_came(headers: Mapping[str, str], body: bytes) -> Message:
         time=0,
         data=body,
     )
-
-
-def _where(error: Exception) -> str:
-    """The line that raised, without any value that was seen there."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}"

@@ -31,7 +31,7 @@ async def record(ports: Ports, function: str, topic: str, message: Message, reas
         data=message.data.decode("utf-8", "backslashreplace"),
     )
     await ports.store.commit([Write(path=failed_path(function, message.id), data=_encoded(failed))])
-    telemetry.note("message_recorded", "WARNING", function=function, topic=topic, message=message.id, error=reason)
+    telemetry.note("message_recorded", "WARNING", function=function, topic=topic, message=message.id)
 
 
 def failed_path(function: str, message_id: str) -> str:

@@ -45,7 +45,7 @@ def platform() -> Platform:
     """The process's platform, made from the environment at the first call. Raises Invalid if that is broken."""
     global _installed
     if _installed is None:
-        telemetry.start()
+        telemetry.take_over()
         settings = Settings.from_environment(os.environ)
         tracing.start(os.environ, session=_session(tracing.endpoint(os.environ)))
         _installed = _PLATFORMS[settings.platform](settings)
@@ -61,6 +61,7 @@ def prepare(*, pushed: bool = False) -> None:
     function that nobody but push subscriptions may call. Where a platform was put together elsewhere, it is that.
     """
     if _installed is None:
+        telemetry.take_over()
         settings = _settings_or_exit(pushed)
         for module in _SLOW_TO_IMPORT[settings.platform]:
             import_module(f"segue.adapters.{module}")
@@ -75,7 +76,6 @@ def _settings_or_exit(pushed: bool) -> Settings:
         tracing.check(os.environ)
         return Settings.from_environment(os.environ, pushed=pushed)
     except Invalid as error:
-        telemetry.start()
         telemetry.note("not_started", "ERROR", error=error)
         sys.exit(1)
 

@@ -314,7 +314,7 @@ async def test_a_queue_that_nobody_subscribes_to_any_more_is_named_and_kept(
     await first.close()
     second = open_platform(tmp_path, OTHER)
     await second.push_to(Receiver())
-    assert "one:events: nobody subscribes any more, and 1 messages wait" in caplog.text
+    assert '"event":"queue_unattended","queue":"one:events","count":1' in caplog.text
     assert await second.bus.waiting() == {"one:events": 1}
     await second.close()
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -72,3 +74,44 @@ def test_an_event_is_counted_whether_it_is_logged_or_not(lines: pytest.LogCaptur
     note("delivery_made", "DEBUG")
     assert NOTED.total(event="delivery_made") == before + 1
     assert lines.messages == []
+
+
+SHOUTING = """
+import asyncio, logging, threading, warnings
+from segue import telemetry
+
+async def forgotten():
+    asyncio.get_running_loop().create_task(failing()), await asyncio.sleep(0)
+
+async def failing():
+    raise ValueError("ada@example.com")
+
+server = logging.getLogger("uvicorn.error")
+server.addHandler(logging.StreamHandler())
+telemetry.take_over()
+logging.getLogger("a.library").error("GET /v1/stream?token=ada@example.com")
+try:
+    raise KeyError("ada@example.com")
+except KeyError:
+    server.exception("Exception in ASGI application for ada@example.com")
+warnings.warn("ada@example.com is deprecated")
+asyncio.run(forgotten())
+threading.Thread(target=lambda: {}["ada@example.com"]).start()
+raise RuntimeError("ada@example.com\\n{}")
+"""
+
+
+def test_of_what_libraries_say_and_nobody_catches_only_kind_and_place_are_told() -> None:
+    ended = subprocess.run([sys.executable, "-c", SHOUTING], capture_output=True, text=True, check=False)
+    lines = [json.loads(line) for line in (ended.stdout + ended.stderr).splitlines()]
+    assert "ada" not in ended.stdout + ended.stderr
+    assert all(line.keys() <= {"severity", "event", "logger", "error", "where"} for line in lines)
+    assert {(line["event"], line.get("logger"), line.get("error")) for line in lines} == {
+        ("library_logged", "a.library", None),
+        ("library_logged", "uvicorn.error", "KeyError"),
+        ("library_logged", "py.warnings", None),
+        ("library_logged", "asyncio", "ValueError"),
+        ("crashed", None, "KeyError"),
+        ("crashed", None, "RuntimeError"),
+    }
+    assert ended.returncode == 1

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import contextvars
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from segue import telemetry
 from segue.adapters.embedded.queue import EmbeddedBus, Subscription, Waiting, unheard
 from segue.domain.errors import Unavailable
 from segue.ports import Clock, Message
@@ -24,8 +24,6 @@ Result = TypeVar("Result")
 PAGE = 100
 ROOM = 1_000
 """So many of a queue's messages may be under way or wait to be tried again; the others wait for them."""
-
-_logger = logging.getLogger(__name__)
 
 
 class Push:
@@ -44,7 +42,7 @@ class Push:
         self._bus.arrived = self._arrived
         for queue, count in (await self._bus.waiting()).items():
             if self._subscription(queue) is None:
-                _logger.error("%s: nobody subscribes any more, and %d messages wait", queue, count)
+                telemetry.note("queue_unattended", "ERROR", queue=queue, count=count)
             self._arrived(queue)
 
     async def stop(self, grace_s: float) -> None:
@@ -140,15 +138,18 @@ class Pump:
     async def _delivered(self, waiting: Waiting) -> bool:
         try:
             return 200 <= await self._deliver(self._subscription, waiting.message, waiting.published_at) < 300
-        except Exception:
-            _logger.exception("%s: message %s could not be delivered", self._queue, waiting.message.id)
+        except Exception as error:
+            self._note("message_not_delivered", waiting, error=type(error).__name__, where=telemetry.where(error))
             return False
 
     async def _bury(self, waiting: Waiting) -> None:
         _, _, topic = self._queue.partition(":")
         await self._insist(partial(self._note_burial, self._subscription, topic, waiting.message))
         await self._insist(partial(self._bus.bury, waiting, noted=self._note_burial is not unnoted))
-        _logger.error("%s: message %s is a dead letter", self._queue, waiting.message.id)
+        self._note("message_dead", waiting)
+
+    def _note(self, event: telemetry.EventName, waiting: Waiting, **fields: object) -> None:
+        telemetry.note(event, "ERROR", queue=self._queue, message=waiting.message.id, **fields)
 
     async def _insist(self, call: Callable[[], Awaitable[Result]]) -> Result:
         """The call's result, however long the database is unavailable: the disk may be full."""
@@ -156,7 +157,7 @@ class Pump:
             try:
                 return await call()
             except Unavailable as error:
-                _logger.error("%s: %s", self._queue, error)
+                telemetry.note("queue_unavailable", "ERROR", queue=self._queue, error=type(error).__name__)
                 await self._clock.sleep(self._subscription.backoff_s)
 
 
