@@ -82,7 +82,7 @@ class Tables:
         _check_partitions(query)
         parameters = {each["name"]: _value(each) for each in request.get("queryParameters", ())}
         with self._lock:
-            if self._bytes() > int(request["maximumBytesBilled"]):
+            if self._bytes() > int(request.get("maximumBytesBilled", 2**63)):
                 raise Refused("Query exceeded limit for bytes billed")
             try:
                 found = self._connection.execute(query.sql("duckdb"), parameters or None)

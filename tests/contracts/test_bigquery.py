@@ -96,11 +96,14 @@ async def test_many_are_erased_in_as_many_queries_as_it_takes(served: tuple[Tabl
     assert len(tables.rows("memberships")) == 1
 
 
-async def test_a_query_that_would_cost_too_much_is_refused_and_may_be_tried_again() -> None:
+async def test_what_reads_whole_tables_has_a_limit_and_what_reads_ranges_of_them_has_none() -> None:
+    """BigQuery reckons with the whole of a clustered table."""
     with bigquery() as (tables, url):
         tables.write("events", [received("m1", ANNA, "e1")])
+        archive = Subscribed.to(tables, url, most_bytes=1)
+        assert await archive.holds(ANNA, ["e1"]) == {"e1"}
         with pytest.raises(Unavailable, match="bytes billed"):
-            await Subscribed.to(tables, url, most_bytes=1).histories([ANNA])
+            await archive.sizes(1)
 
 
 async def test_bigquery_that_does_not_answer_is_unavailable() -> None:

@@ -82,7 +82,7 @@ class BigQueryArchive:
         raise Rejected(f"{len(messages)} messages: the archive of {topic} is written by Pub/Sub's subscriptions alone")
 
     async def sizes(self, at: int) -> Mapping[str, SegmentSize]:
-        rows = await self._queries.rows(sql.SIZES, instant=at)
+        rows = await self._queries.scanned(sql.SIZES, instant=at)
         return {segment: SegmentSize(members=members, last_change=changed) for segment, members, changed in rows}
 
     async def snapshot(self, key: str, at: int) -> MembershipChanged | None:

@@ -41,7 +41,7 @@ async def identifiers(queries: Queries, asked: Audience, at: int, part: str) -> 
 
 async def _by_id(queries: Queries, asked: Audience, at: int, part: str) -> list[Named]:
     lowest, highest = (f"{int(part.ljust(DIGEST_BITS, bit), 2):0{DIGEST_BITS // 4}x}" for bit in "01")
-    rows = await queries.rows(
+    rows = await queries.scanned(
         sql.NAMES,
         segment=asked.segment,
         instant=at,
@@ -89,7 +89,7 @@ def _is_inside(program: rules.Program, events: Sequence[Event], max_age: int, at
 async def _said(queries: Queries, asked: Audience, at: int, wanted: str) -> Mapping[str, Sequence[Event]]:
     """Of each member what was received up to `at`, in that order and each once: all messages that have a text which is
     wanted, and the first of all."""
-    rows = await queries.rows(sql.SAID, segment=asked.segment, instant=at, wanted=wanted)
+    rows = await queries.scanned(sql.SAID, segment=asked.segment, instant=at, wanted=wanted)
     said: dict[str, dict[str, Event]] = {}
     received = ((member, event) for row in rows for member, event in _of(row) if event.received_at <= at)
     for member, event in sorted(received, key=lambda each: each[1].received_at):

@@ -118,7 +118,8 @@ _MEMBERS = f"""
     SELECT
         key, root, since, key IN (SELECT key FROM members) AS is_member, root IN (SELECT key FROM members) AS is_members
     FROM redirects
-    UNION ALL SELECT key, NULL, NULL, TRUE, FALSE FROM members WHERE key NOT IN (SELECT key FROM redirects)
+    UNION ALL SELECT key, CAST(NULL AS STRING), CAST(NULL AS INT64), TRUE, FALSE
+    FROM members WHERE key NOT IN (SELECT key FROM redirects)
 )
 """
 """`members` are the profiles inside the segment; `visitors` they, and whoever was found to be somebody else."""

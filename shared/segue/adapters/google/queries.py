@@ -1,14 +1,14 @@
-"""How BigQuery is asked: one query at a time, within a deadline and a limit of bytes, and what its errors mean to us.
+"""How BigQuery is asked: within a deadline, what scans within a limit of bytes; and what its errors mean to us.
 
 Its client is synchronous, and waits in threads. It is imported at the first query: a function that starts pays nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from segue.domain.errors import Unavailable
 
@@ -21,14 +21,16 @@ DEADLINE_S = 15.0
 document takes milliseconds, and a request to lookup ends after 30."""
 
 MOST_BYTES = 2 * 2**40
-"""What one query may be billed at most, 2 TiB: twice what the sizes of segments take at 100 million events a day.
-BigQuery refuses a larger one before it begins, and bills nothing."""
+"""What a query that scans may be billed at most, 2 TiB: twice what the sizes of segments take at 100 million events a
+day. BigQuery refuses a larger one before it begins, and bills nothing. It reckons with whole tables, so that a query
+for ranges of a clustered one, which reads little, would be refused, too: those have no limit."""
 
 AT_ONCE = 16
 """Queries of one process at the same time; more wait."""
 
 Value: TypeAlias = str | int | Sequence[str]
 Row: TypeAlias = tuple[Any, ...]
+Found = TypeVar("Found")
 
 
 class Queries:
@@ -61,13 +63,16 @@ class Queries:
         refuses: what is missing (a right, a table, a higher limit of bytes) can be put right, and then the message is
         as good as before.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._found, query, parameters)
+        return await self._off_the_loop(self._found, query, parameters, None)
+
+    async def scanned(self, query: str, **parameters: Value) -> list[Row]:
+        """The same of a query that reads a table from one end to the other, if it costs no more than it may."""
+        return await self._off_the_loop(self._found, query, parameters, self._most_bytes)
 
     async def pages(self, query: str, **parameters: Value) -> AsyncIterator[list[Row]]:
         """The rows of an answer that may be larger than memory, some at a time. Raises as `rows` does."""
-        loop = asyncio.get_running_loop()
-        pages = await loop.run_in_executor(self._threads, self._paged, query, parameters)
-        while (page := await loop.run_in_executor(self._threads, _next, pages)) is not None:
+        pages = await self._off_the_loop(self._paged, query, parameters)
+        while (page := await self._off_the_loop(_next, pages)) is not None:
             yield page
 
     def close(self) -> None:
@@ -76,23 +81,27 @@ class Queries:
         if self._client:
             self._client.close()  # type: ignore[no-untyped-call]  # it has no types
 
-    def _found(self, query: str, parameters: Mapping[str, Value]) -> list[Row]:
+    async def _off_the_loop(self, function: Callable[..., Found], *arguments: Any) -> Found:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def _found(self, query: str, parameters: Mapping[str, Value], most_bytes: int | None) -> list[Row]:
         with _meaning():
-            return [row.values() for row in self._answer(query, parameters)]
+            return [row.values() for row in self._answer(query, parameters, most_bytes)]
 
     def _paged(self, query: str, parameters: Mapping[str, Value]) -> Iterator[Iterable[Any]]:
         with _meaning():
-            return iter(self._answer(query, parameters).pages)
+            return iter(self._answer(query, parameters, None).pages)
 
-    def _answer(self, query: str, parameters: Mapping[str, Value]) -> "RowIterator":
+    def _answer(self, query: str, parameters: Mapping[str, Value], most_bytes: int | None) -> "RowIterator":
         from google.cloud.bigquery import DatasetReference, QueryJobConfig
         from google.cloud.bigquery.retry import DEFAULT_RETRY
 
         config = QueryJobConfig(
             default_dataset=DatasetReference(self._project, self._dataset),
-            maximum_bytes_billed=self._most_bytes,
             query_parameters=[_parameter(name, value) for name, value in parameters.items()],
         )
+        if most_bytes is not None:
+            config.maximum_bytes_billed = most_bytes
         return self._connected().query_and_wait(
             query,
             job_config=config,
