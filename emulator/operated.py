@@ -1,5 +1,6 @@
 """What an operator's command works on: a running platform by its address, a folder, or a deployment on Google Cloud."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -24,8 +25,8 @@ from segue.domain.membership import Transition
 from segue.domain.profile import ProfileRef, profile_key
 from segue.ports import Ports
 
-READ_TOGETHER = 100
-"""Profiles whose histories are looked up at once."""
+TOGETHER = 100
+"""Profiles whose histories are looked up, and which are folded, at once."""
 
 Rebuilt: TypeAlias = Sequence[Transition] | SegueError
 """What is announced of a profile that was folded anew; or why it was not, such as what the archive lacks of it."""
@@ -52,7 +53,7 @@ class Operated(Protocol):
         ...
 
     def rebuild(self, keys: Sequence[str]) -> AsyncIterator[Rebuilt]:
-        """Fold these profiles anew, one after the other."""
+        """Fold these profiles anew; what came of each, in the same order."""
         ...
 
 
@@ -82,11 +83,11 @@ class Direct:
         return archived | {name: key for key, name in await profiles(self._ports)}
 
     async def rebuild(self, keys: Sequence[str]) -> AsyncIterator[Rebuilt]:
-        for first in range(0, len(keys), READ_TOGETHER):
-            together = keys[first : first + READ_TOGETHER]
+        for first in range(0, len(keys), TOGETHER):
+            together = keys[first : first + TOGETHER]
             found = await past(self._ports.archive, together)
-            for key in together:
-                yield await self._rebuilt(key, found)
+            for rebuilt in await asyncio.gather(*(self._rebuilt(key, found) for key in together)):
+                yield rebuilt
 
     async def _rebuilt(self, key: str, found: Past) -> Rebuilt:
         try:
