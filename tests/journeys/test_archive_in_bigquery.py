@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -15,10 +16,12 @@ from segue import catalogs
 from segue.adapters.google.platform import GooglePlatform
 from segue.adapters.google.queries import Queries
 from segue.adapters.system import SystemClock
+from segue.domain.document import PROFILES, STATES
 from segue.domain.profile import ProfileRef, profile_key
+from segue.ports import Write
 from tests.bigquery import DATASET
 from tests.journeys import operated
-from tests.journeys.running import ROOT, running
+from tests.journeys.running import ROOT, SEGUE, running
 
 pytestmark = [pytest.mark.google, pytest.mark.slow]
 
@@ -31,7 +34,7 @@ TABLES = ("events", "memberships", "dead_letters")
 CLOCK = SystemClock()
 
 
-async def test_what_is_newly_measured_is_filled_the_past_answers_and_who_is_erased_is_in_no_table(
+async def test_what_is_newly_measured_is_filled_what_is_lost_comes_back_and_who_is_erased_is_in_no_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEGUE_PROFILE_SECRET", SECRET)
@@ -51,6 +54,12 @@ async def test_what_is_newly_measured_is_filled_the_past_answers_and_who_is_eras
             assert await segments(client, ANNA, early - 1) == set()
             assert (await client.sizes(early - 1))["segments"][0]["members"] == 0
             assert len((await client.export(ANNA))["events"]) == 3
+
+            await lose(environment)
+            assert await segments(client, ANNA) == set()
+            restored = await asyncio.to_thread(rebuild_all, environment)
+            assert "2 profiles rebuilt, 0 of them changed" in restored.stderr
+            await until(lambda: is_in(client, ANNA, "viewer"))
 
             await client.erase(ANNA)
             await until(lambda: has(client, {"members": 0}))
@@ -73,9 +82,28 @@ async def publish(folder: Path, environment: Mapping[str, str]) -> None:
     await google.close()
 
 
+async def lose(environment: Mapping[str, str]) -> None:
+    """Everything that is known of anybody, but for the archive."""
+    google = GooglePlatform.open(PROJECT, "catalog", environment=environment, deadline_s=60.0)
+    for collection in (STATES, PROFILES):
+        for id_ in [id_ async for id_, _ in google.store.scan(collection)]:
+            await google.store.commit([Write(path=f"{collection}/{id_}", data=None)])
+    await google.close()
+
+
+def rebuild_all(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The operator's command, which reads the same archive."""
+    command = [SEGUE, "rebuild", "--all", "--platform", "google", "--project", PROJECT]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+async def is_in(client: Client, visitor: ProfileRef, segment: str) -> bool:
+    return segment in await segments(client, visitor)
+
+
 async def has(client: Client, wanted: Mapping[str, Any]) -> bool:
-    """Whether the new segment is listed with this. Time goes on meanwhile."""
-    await client.tick(CLOCK.now(), "wall")
+    """Whether the new segment is listed with this. Time goes on meanwhile, to this very moment."""
+    await client.tick(CLOCK.now() + (await client.timing()).grace, "wall")
     listed = {each["id"]: each for each in (await client.sizes())["segments"]}
     return "viewer" in listed and wanted.items() <= listed["viewer"].items()
 
