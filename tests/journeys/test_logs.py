@@ -143,7 +143,7 @@ async def said_all(http: httpx.AsyncClient) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {**HEADERS, "content-type": "application/json"}
         ask = partial(http.request, method, address, content=content, headers=headers, auth=(key or DEMO_WRITE_KEY, ""))
-        while (answer := await ask()).status_code == 503:  # an instance that has just started
+        while (answer := await ask()).status_code == 503:  # noqa: ASYNC110  (an instance has just started)
             await asyncio.sleep(0.5)
         assert answer.status_code < 500, (address, answer.text)
     await raw(str(http.base_url))
