@@ -47,7 +47,7 @@ def platform() -> Platform:
     if _installed is None:
         telemetry.take_over()
         settings = Settings.from_environment(os.environ)
-        tracing.start(os.environ, session=_session(tracing.endpoint(os.environ)))
+        tracing.start(os.environ, session=session(tracing.endpoint(os.environ)))
         _installed = _PLATFORMS[settings.platform](settings)
     return _installed
 
@@ -80,13 +80,13 @@ def _settings_or_exit(pushed: bool) -> Settings:
         sys.exit(1)
 
 
-def _session(endpoint: str) -> "Session | None":
+def session(endpoint: str) -> "Session | None":
     """What carries spans to where Google wants credentials."""
     if urlsplit(endpoint).hostname != GOOGLES_SPANS:
         return None
-    from segue.adapters.google.spans import session
+    from segue.adapters.google import spans
 
-    return session()
+    return spans.session()
 
 
 def use(platform: Platform | None) -> None:

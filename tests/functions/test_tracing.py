@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
 
 from emulator.trace_tree import Span
 from emulator.traces import spans
@@ -15,7 +16,8 @@ from segue import entrypoint, tracing
 from segue.domain.errors import Invalid, Unauthorized
 from segue.domain.message import MEMBERSHIPS
 from segue.observed import observed
-from tests.functions.pushing import pushing, unavailable
+from segue.spans import BATCH, MOST_WAITING, Spool
+from tests.functions.pushing import KEY, pushing, unavailable
 
 OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -184,6 +186,16 @@ async def test_what_a_dead_instance_left_is_announced_in_the_trace_that_led_to_i
     assert "trace" not in msgspec.json.decode(left.data)
 
 
+async def test_where_it_is_off_no_state_tells_of_traces(tmp_path: Path) -> None:
+    async with pushing(tmp_path) as site:
+        await site.push("evaluate", msgspec.structs.replace(site.received(site.event("Product Viewed")), trace=PARENT))
+        stored = await site.embedded.store.get(f"states/{KEY}")
+        (announced,) = await site.published(MEMBERSHIPS)
+    assert stored
+    assert b"trace" not in stored.data
+    assert announced.trace == ""
+
+
 async def test_a_message_is_a_part_of_what_published_it_unless_it_is_in_another_trace(
     tmp_path: Path, sent: Sent
 ) -> None:
@@ -232,6 +244,37 @@ async def test_a_stranger_neither_chooses_a_trace_nor_that_it_is_recorded(
     assert [span.parent for span in found.values()] == [""]
     assert PARENT[3:35] not in {span.trace for span in found.values()}
     assert with_none.spans == {}
+
+
+def test_a_receiver_that_takes_nothing_holds_nobody_up_and_is_asked_once_in_the_end() -> None:
+    asked = 0
+
+    def hand(_spans: Sequence[object]) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    spool = Spool(hand, delay_ms=60_000)
+    for _ in range(3 * BATCH):
+        spool.add(ReadableSpan("call"))
+    spool.empty()
+    spool.add(ReadableSpan("call"))
+    spool.hand_on()
+    assert asked == 1
+
+
+def test_of_too_many_spans_the_newest_are_kept() -> None:
+    handed: list[ReadableSpan] = []
+
+    def hand(spans: Sequence[ReadableSpan]) -> bool:
+        handed.extend(spans)
+        return True
+
+    spool = Spool(hand, delay_ms=60_000)
+    for number in range(MOST_WAITING + 1):
+        spool.add(ReadableSpan(str(number)))
+    spool.empty()
+    assert [span.name for span in handed] == [str(number) for number in range(1, MOST_WAITING + 1)]
 
 
 def test_spans_are_handed_on_by_themselves_once_they_have_waited(sent: Sent) -> None:

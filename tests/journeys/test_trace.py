@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -134,6 +135,8 @@ async def test_everything_that_an_event_leads_to_is_one_trace(
         f"{published} > stream",
     }
     assert not any(span.failed for span in spans)
+    told_of = msgspec.json.encode([*spans, *ended])
+    assert not [each for each in ("visitor-1", "viewed-1", key, receiver) if each.encode() in told_of]
     assert "tick > bus publish > evaluate > bus publish > deliver > delivery > http post" in ways(ended)
     assert len(received) == 2
     assert not any("traceparent" in name for headers in received for name in headers)
