@@ -6,6 +6,7 @@ import re
 from ruamel.yaml import YAML
 
 from segue.domain.catalog import problems
+from segue.metrics import METRICS
 from tests.project.files import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,6 +51,11 @@ def test_the_example_experiment_is_one() -> None:
     [example] = [each for each in examples if "experiments" in each]
     example["segments"] = YAML(typ="safe").load(ROOT / "infra" / "catalog" / "segments.yaml")["segments"]
     assert problems(example) == []
+
+
+def test_every_metric_is_in_the_readme_as_it_is_told() -> None:
+    rows = re.findall(r"^\| `(segue_\w+)` \| (.*) \| (.+) \|$", README, re.MULTILINE)
+    assert rows == [(metric.name, ", ".join(metric.labels[1:]), metric.meaning) for metric in METRICS]
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
