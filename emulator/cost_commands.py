@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -23,7 +25,7 @@ from emulator.preview_commands import DATA, live
 from emulator.recording import Dirt
 from segue.adapters.embedded.archive import ArchiveFile
 from segue.catalogs import Compiled, compiled
-from segue.domain.errors import Invalid
+from segue.domain.errors import Invalid, NotFound
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived
 from segue.domain.profile import ProfileRef
@@ -63,88 +65,105 @@ def cost(context: click.Context, url: str, key: str, price_list: Path, since: Pa
         Console().print(cost_report.ran(found, listed))
 
 
-def _over_the_past(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which past is looked at, and how much of it."""
-    for option in (
-        PRICE_LIST,
-        click.option(
-            "--sample",
-            type=click.IntRange(1),
-            default=2_000,
-            show_default=True,
-            help="Events that are tried, at least.",
-        ),
-        click.option(
-            "--days", type=click.IntRange(1, 3_660), default=30, show_default=True, help="How far to look back."
-        ),
-        click.option(
-            "--together", type=click.IntRange(1), default=1, show_default=True, help="Events of a log in one message."
-        ),
-        click.option(
-            "--catalog",
-            "catalog_folder",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="The definitions that are live; by default those published in the data folder.",
-        ),
-        FORMAT,
-        click.option(
-            "--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A recorded log to try it on."
-        ),
-        DATA,
-    ):
-        command = option(command)
-    return command
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What is folded: the archive of a data folder or a log, with the segments of the live catalogue."""
+
+    data: Path | None
+    log: Path | None
+    format_name: str | None
+    catalog_folder: Path | None
+    together: int
+    days: int
+    sample: int
+
+
+def _tried(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what is folded, as the one parameter `tried`."""
+
+    @wraps(command)
+    def trying(
+        *,
+        data: Path | None,
+        log: Path | None,
+        format_name: str | None,
+        catalog_folder: Path | None,
+        together: int,
+        days: int,
+        sample: int,
+        **others: Any,
+    ) -> None:
+        if (data is None) == (log is None):
+            raise click.UsageError("expected either --data or --log")
+        tried = Tried(
+            data=data,
+            log=log,
+            format_name=format_name,
+            catalog_folder=catalog_folder,
+            together=together,
+            days=days,
+            sample=sample,
+        )
+        command(tried=tried, **others)
+
+    for option in (PRICE_LIST, _SAMPLE, _DAYS, _TOGETHER, _LIVE, FORMAT, _LOG, DATA):
+        trying = option(trying)
+    return trying
+
+
+_LOG = click.option(
+    "--log", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A recorded log to try it on."
+)
+_LIVE = click.option(
+    "--catalog",
+    "catalog_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The definitions that are live; by default those published in the data folder.",
+)
+_TOGETHER = click.option(
+    "--together", type=click.IntRange(1), default=1, show_default=True, help="Events of a log in one message."
+)
+_DAYS = click.option(
+    "--days", type=click.IntRange(1, 3_660), default=30, show_default=True, help="How far to look back."
+)
+_SAMPLE = click.option(
+    "--sample", type=click.IntRange(1), default=2_000, show_default=True, help="Events that are tried, at least."
+)
 
 
 @cost.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_over_the_past
-def forecast(
-    file: Path,
-    data: Path | None,
-    log: Path | None,
-    format_name: str | None,
-    catalog_folder: Path | None,
-    together: int,
-    days: int,
-    sample: int,
-    price_list: Path,
-) -> None:
+@_tried
+def forecast(file: Path, tried: Tried, price_list: Path) -> None:
     """What the segments of FILE would add to what events cost, were they published.
 
     The past is folded with each of them, and without it.
     """
-    documents, ids = catalog.with_segments(file, asyncio.run(live(data, catalog_folder)))
-    definitions = compiled(PublishedCatalog(1, msgspec.json.encode(documents)))
-    looked_at = _past(definitions, data, log, format_name, together, days, sample)
-    for found in _added(definitions, ids, looked_at):
+    documents, ids = catalog.with_segments(file, asyncio.run(live(tried.data, tried.catalog_folder)))
+    definitions = _compiled(documents)
+    for found in _added(definitions, ids, tried):
         Console().print(cost_report.forecast(found, prices(price_list)))
 
 
 @cost.command()
-@_over_the_past
-def segments(
-    data: Path | None,
-    log: Path | None,
-    format_name: str | None,
-    catalog_folder: Path | None,
-    together: int,
-    days: int,
-    sample: int,
-    price_list: Path,
-) -> None:
+@_tried
+def segments(tried: Tried, price_list: Path) -> None:
     """What each of the live segments adds to what events cost.
 
     The past is folded with all of them, and with all but one. Segments that another one refers to are left out.
     """
-    documents = asyncio.run(live(data, catalog_folder))
-    definitions = compiled(PublishedCatalog(1, msgspec.json.encode(documents)))
-    looked_at = _past(definitions, data, log, format_name, together, days, sample)
+    definitions = _compiled(asyncio.run(live(tried.data, tried.catalog_folder)))
     alone = [id_ for id_ in definitions.catalog.segments if not _is_referred_to(definitions, id_)]
-    Console().print(cost_report.segments(_added(definitions, alone, looked_at), prices(price_list)))
+    if not alone:
+        raise NotFound("expected live segments, found none: --catalog names their folder")
+    Console().print(cost_report.segments(_added(definitions, alone, tried), prices(price_list)))
 
 
-def _added(definitions: Compiled, ids: Sequence[str], looked_at: Past) -> Sequence[Added]:
+def _compiled(documents: Mapping[str, Any]) -> Compiled:
+    return compiled(PublishedCatalog(1, msgspec.json.encode(documents)))
+
+
+def _added(definitions: Compiled, ids: Sequence[str], tried: Tried) -> Sequence[Added]:
+    looked_at = _past(definitions, tried)
     with Console(stderr=True).status(f"folding {looked_at.events:,} events with all segments, and without each"):
         return added(definitions, ids, looked_at)
 
@@ -169,24 +188,14 @@ def _read(path: Path) -> Used:
         raise Invalid(f"expected what `segue cost --json` printed: {error}", str(path)) from None
 
 
-def _past(
-    definitions: Compiled,
-    data: Path | None,
-    log: Path | None,
-    format_name: str | None,
-    together: int,
-    days: int,
-    sample: int,
-) -> Past:
-    """What is folded. Raises UsageError unless it is said where it lies."""
-    now = time.time_ns() // 1_000_000
-    if data is not None and log is None:
-        return past(asyncio.run(_archived(data)), now, days, sample)
-    if log is not None and data is None:
-        found = _recorded(definitions, log, format_name, together, now)
-        end = max((each.at for deliveries in found.values() for each in deliveries), default=now)
-        return past(found, end, days, sample)
-    raise click.UsageError("expected either --data or --log")
+def _past(definitions: Compiled, tried: Tried) -> Past:
+    end = time.time_ns() // 1_000_000
+    if tried.log is not None:
+        found = _recorded(definitions, tried.log, tried, end)
+        end = max((each.at for deliveries in found.values() for each in deliveries), default=end)
+    elif tried.data is not None:
+        found = asyncio.run(_archived(tried.data))
+    return past(found, end, tried.days, tried.sample)
 
 
 async def _archived(data: Path) -> Histories:
@@ -202,11 +211,11 @@ async def _archived(data: Path) -> Histories:
     return found
 
 
-def _recorded(definitions: Compiled, log: Path, format_name: str | None, together: int, now: int) -> Histories:
-    with reading(log, format_name, Dirt()) as calls:
-        settings, consent = definitions.catalog.settings, definitions.catalog.consent
+def _recorded(definitions: Compiled, log: Path, tried: Tried, now: int) -> Histories:
+    settings, consent = definitions.catalog.settings, definitions.catalog.consent
+    with reading(log, tried.format_name, Dirt()) as calls:
         found = histories(calls, now, settings.max_age, Counter(), consent)
-    return {profile: [*_deliveries(events, together)] for profile, events in found.items()}
+    return {profile: [*_deliveries(events, tried.together)] for profile, events in found.items()}
 
 
 def _deliveries(events: Sequence[Event], together: int) -> Iterable[Delivery]:
