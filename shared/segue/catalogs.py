@@ -53,9 +53,9 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 def compiled(published: ports.PublishedCatalog) -> Compiled:
-    """A published version, checked and compiled. Raises `Invalid` if it is broken."""
+    """A published version, compiled. Raises `Invalid` if it is broken; what `publish` has checked is believed."""
     edition = editions.read(published.data)
-    catalog = definitions.parse(edition.definitions)
+    catalog = definitions.read(edition.definitions)
     program, places = catalog.program(), catalog.places()
     bridge = rules.bridge(_answering(edition.over), program) if edition.over else None
     if bridge is None:
@@ -64,7 +64,7 @@ def compiled(published: ports.PublishedCatalog) -> Compiled:
 
 
 def _answering(edition: Edition) -> rules.Program:
-    program = definitions.parse(edition.definitions).program()
+    program = definitions.read(edition.definitions).program()
     bridge = rules.bridge(_answering(edition.over), program) if edition.over else None
     return program if bridge is None else bridge.program
 
@@ -87,22 +87,22 @@ async def publish(catalog: ports.Catalog, data: bytes) -> ports.PublishedCatalog
     published meanwhile.
     """
     current = await catalog.current()
-    if current is None:
-        return await catalog.publish(data, expects=0)
-    before = editions.read(current.data)
+    before = editions.read(current.data) if current else None
     after = succession(before, data)
-    return current if after is before else await catalog.publish(editions.written(after), expects=current.version)
+    if current and after is before:
+        return current
+    return await catalog.publish(editions.written(after), expects=current.version if current else 0)
 
 
 def succession(before: Edition | None, data: bytes) -> Edition:
     """What comes after an edition (None: nothing was published yet) once these definitions are published: itself if
     they are the same. Raises `Invalid` if they are broken."""
     edition = editions.read(data)
-    if before is None:
-        return edition
-    if edition.definitions == before.definitions:
+    if before and edition.definitions == before.definitions:
         return before
     program = definitions.parse(edition.definitions).program()
+    if before is None:
+        return edition
     over = before if rules.bridge(_answering(before), program) else None
     return Edition(definitions=edition.definitions, over=over, filled=before.filled)
 

@@ -10,6 +10,8 @@ import pytest
 from segue import catalogs
 from segue.catalogs import Compiled
 from segue.domain import sweep
+from segue.domain.edition import Edition
+from segue.domain.errors import Invalid
 from segue.domain.membership import covers
 from segue.domain.message import EVENTS, SWEEPS, TICK
 from segue.domain.time import HOUR, MINUTE, SECOND
@@ -55,6 +57,27 @@ async def members(site: Pushing) -> set[str]:
     """The segments that the visitor was last announced to be in."""
     newest = (await site.announced())[-1]
     return {name for name, spans in newest.memberships.items() if covers(spans, newest.at)}
+
+
+@pytest.mark.parametrize("before", [None, Edition(definitions=CATALOG)], ids=["the first", "the next"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"segments": {"viewer": {"name": "Viewer", "when": {"did": 5}}}},
+        {"slots": {"hero": {"name": "Hero", "schema": {"type": "array"}, "default": {}}}},
+        {
+            "slots": {
+                "hero": {"name": "Hero", "default": {}, "variants": [{"name": "a", "segment": "b", "content": {}}]}
+            }
+        },
+    ],
+    ids=["a condition", "a schema", "a name"],
+)
+def test_broken_definitions_are_not_published_for_functions_believe_what_is(
+    before: Edition | None, broken: Mapping[str, Any]
+) -> None:
+    with pytest.raises(Invalid):
+        catalogs.succession(before, msgspec.json.encode(broken))
 
 
 async def test_what_needs_nothing_new_is_in_force_at_once(site: Pushing) -> None:

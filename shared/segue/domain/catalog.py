@@ -275,26 +275,39 @@ def parse(documents: Mapping[str, Json]) -> Catalog:
 
     Segments are only known to be mappings afterwards: `rules.compile` checks what they say.
     """
-    found = problems(documents)
-    if found:
-        raise Invalid(found[0].message, found[0].path)
-    return Catalog.model_validate(documents)
+    catalog = read(documents)
+    for problem in _mistakes(catalog):
+        raise Invalid(problem.message, problem.path)
+    return catalog
+
+
+def read(documents: Mapping[str, Json]) -> Catalog:
+    """The catalogue of documents that `parse` has let through before, as published ones are: only their form is looked
+    at again, which newer code may have changed. Raises `Invalid`."""
+    try:
+        return Catalog.model_validate(documents)
+    except ValidationError as error:
+        problem = _problem(error.errors(include_url=False)[0])
+        raise Invalid(problem.message, problem.path) from None
 
 
 def problems(documents: Mapping[str, Json]) -> Sequence[Problem]:
     """Everything that is wrong with these documents, but for what the segments say."""
     try:
-        catalog = Catalog.model_validate(documents)
+        return [*_mistakes(Catalog.model_validate(documents))]
     except ValidationError as error:
         return [_problem(detail) for detail in error.errors(include_url=False)]
-    return [
-        *_unknown_segments(catalog),
-        *_unknown_purposes(catalog),
-        *(problem for id_, found in catalog.experiments.items() for problem in experiment.problems(id_, found)),
-        *_mistaken_slots(catalog),
-        *_shared_keys(catalog),
-        *_shared_places(catalog),
-    ]
+
+
+def _mistakes(catalog: Catalog) -> Iterator[Problem]:
+    """What is wrong with a catalogue whose form is right."""
+    yield from _unknown_segments(catalog)
+    yield from _unknown_purposes(catalog)
+    for id_, found in catalog.experiments.items():
+        yield from experiment.problems(id_, found)
+    yield from _mistaken_slots(catalog)
+    yield from _shared_keys(catalog)
+    yield from _shared_places(catalog)
 
 
 def _owner(key: str, sources: Iterable[tuple[str, Source, Keys]]) -> tuple[str, Source] | None:

@@ -5,16 +5,17 @@ so the time a check takes is bounded by what is checked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
-from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]  # nor here
-from jsonschema.validators import extend  # type: ignore[import-untyped]  # nor here
 
 from segue.domain.errors import Invalid
 from segue.domain.event import Json
 from segue.domain.rules.operators import check_pattern
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]  # ships no types
 
 Schema: TypeAlias = Mapping[str, Json]
 
@@ -94,12 +95,21 @@ EXPECTED: Final[Mapping[str, str]] = {
 """What is said where content does not fit, by the keyword."""
 
 
-def _matches(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+def _matches(_validator: Any, pattern: str, value: Any, _schema: Any) -> "Iterator[ValidationError]":
+    from jsonschema.exceptions import ValidationError
+
     if isinstance(value, str) and not re2.search(pattern, value):
         yield ValidationError("does not match")
 
 
-_Validator: Any = extend(Draft202012Validator, {"pattern": _matches})
+@cache
+def _validators() -> tuple[Any, Any]:
+    """The class that checks schemas, and the one that checks content. Only who publishes needs them, and slots with
+    bound content: everybody else starts without what they take to import."""
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+    from jsonschema.validators import extend  # type: ignore[import-untyped]  # nor here
+
+    return Draft202012Validator, extend(Draft202012Validator, {"pattern": _matches})
 
 
 def flaws(schema: Schema) -> Sequence[Flaw]:
@@ -110,20 +120,23 @@ def flaws(schema: Schema) -> Sequence[Flaw]:
     if not found and sum(1 for _ in _schemas(schema)) > MOST_SCHEMAS:
         found = [Flaw((), f"expected at most {MOST_SCHEMAS} schemas in it, found more")]
     if not found:
-        errors = Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema)
+        of_schemas, _ = _validators()
+        errors = of_schemas(of_schemas.META_SCHEMA).iter_errors(schema)
         found = [Flaw(tuple(error.absolute_path), _said(error)) for error in errors]
     return found or [flaw for steps, part, _ in _schemas(schema) for flaw in _broken_pattern(steps, part)]
 
 
 def misfits(schema: Schema, content: Json) -> Sequence[Flaw]:
     """Where content does not fit its schema, which has no flaws."""
-    errors = _Validator(schema).iter_errors(content)
+    _, of_content = _validators()
+    errors = of_content(schema).iter_errors(content)
     return list(dict.fromkeys(flaw.within(*error.absolute_path) for error in errors for flaw in _found(error)))
 
 
 def fits(schema: Schema) -> Callable[[Json], bool]:
     """Tells whether a value fits a schema, which has no flaws."""
-    check: Callable[[Json], bool] = _Validator(schema).is_valid
+    _, of_content = _validators()
+    check: Callable[[Json], bool] = of_content(schema).is_valid
     return check
 
 
@@ -170,7 +183,7 @@ def _broken_pattern(steps: Steps, schema: Json) -> Iterator[Flaw]:
             yield Flaw((*steps, "pattern"), error.message)
 
 
-def _found(error: ValidationError) -> Iterator[Flaw]:
+def _found(error: "ValidationError") -> Iterator[Flaw]:
     """What an error says, of each field by itself that is missing or that should not be there."""
     content = error.instance
     if error.validator == "required":
@@ -188,7 +201,7 @@ def _found(error: ValidationError) -> Iterator[Flaw]:
         yield Flaw((), _said(error))
 
 
-def _said(error: ValidationError) -> str:
+def _said(error: "ValidationError") -> str:
     wanted = error.validator_value
     named = " or ".join(map(str, wanted)) if isinstance(wanted, list) else wanted
     expected = EXPECTED.get(str(error.validator), "expected a valid JSON Schema").format(named)
