@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.bench import (
+    cold_start,
     evaluator,
     google,
     http,
@@ -31,6 +32,7 @@ BENCHES: Mapping[str, Callable[[], Sequence[Measurement]]] = {
     **tracker.BENCHES,
     **stream.BENCHES,
     **open_page.BENCHES,
+    **cold_start.BENCHES,
 }
 
 

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
 from emulator.topology import function_of, topology
-from segue.entrypoint import HEALTH
+from segue.entrypoint import BESIDE
 from tests.functions.ingesting import ingesting
 
 PATHS: Mapping[str, list[str]] = {
@@ -77,6 +77,6 @@ async def test_a_path_is_an_address_of_its_function(apps: Mapping[str, ASGIApp],
 
 @pytest.mark.parametrize("name", PATHS)
 async def test_an_address_of_a_function_is_one_of_its_paths(apps: Mapping[str, ASGIApp], name: str) -> None:
-    found = set(addresses(routes_in(apps[name]))) - {HEALTH}
+    found = set(addresses(routes_in(apps[name]))) - BESIDE.keys()
     assert {path for path in PATHS[name] if not path.endswith("/*")} <= found
     assert {address: function_of(address) for address in found} == dict.fromkeys(found, name)

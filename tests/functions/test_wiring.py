@@ -77,9 +77,10 @@ def test_a_function_has_imported_its_platform_before_its_first_request_and_still
         "import gc, sys, threading\n"
         "from segue import wiring\n"
         "print('segue.adapters.google.platform' in sys.modules, threading.active_count(), wiring._installed, "
-        "gc.get_freeze_count() > 50_000)"
+        "gc.get_freeze_count() > 50_000, gc.isenabled())\n"
+        "print([name for name in ('jsonschema', 'obstore', 'google.cloud.bigquery', 'duckdb') if name in sys.modules])"
     )
-    assert imported(FUNCTIONS, GOOGLE, then).stdout == "True 1 None True\n"
+    assert imported(FUNCTIONS, GOOGLE, then).stdout == "True 1 None True True\n[]\n"
 
 
 @pytest.mark.parametrize(

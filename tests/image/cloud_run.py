@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,6 +64,13 @@ class Service(msgspec.Struct, frozen=True):
                 time.sleep(0.05)
         raise TimeoutError(f"{self.name} does not answer; it said: {self.said.read_text()[-2000:]}")
 
+    def cpu_ms(self) -> float:
+        """What the process and its workers have taken of the CPU."""
+        pid = self.process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in (str(pid), *workers)]
+        return sum(int(own[11]) + int(own[12]) for own in fields) * 1e3 / os.sysconf("SC_CLK_TCK")
+
     def ended(self) -> int:
         """The status of the process, once it has been told to end. Raises TimeoutExpired if it takes too long."""
         self.process.terminate()
@@ -83,6 +91,12 @@ def settings(name: str) -> Mapping[str, str]:
     function = topology()["functions"][name]
     secrets = dict.fromkeys(function["secrets"], "{}") | {"SEGUE_PROFILE_SECRET": "a secret of no deployment"}
     return {**SETTINGS, **secrets, **(PUBLIC if function["callers"] == "anyone" else PUSHED)}
+
+
+def on_the_emulators(emulators: Mapping[str, str], project: str, folder: Path) -> Mapping[str, str]:
+    """The variables of a process on a laptop's emulators, which say nothing of who pushes, and have no BigQuery."""
+    nothing = dict.fromkeys([*PUSHED, "SEGUE_ARCHIVE_DATASET"], "")
+    return {**nothing, **emulators, "SEGUE_PROJECT": project, "SEGUE_DATA": str(folder / "data")}
 
 
 def cut_off(folder: Path) -> Mapping[str, str]:

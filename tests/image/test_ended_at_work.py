@@ -21,7 +21,7 @@ from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived, M
 from segue.domain.profile import ProfileRef, profile_key
 from tests.contracts.receiver import Receiver, receiving
 from tests.image.assembled import Image
-from tests.image.cloud_run import ENDED_WITHIN_S, PUSHED, SETTINGS, settings, started
+from tests.image.cloud_run import ENDED_WITHIN_S, on_the_emulators, settings, started
 from tests.project.files import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.google]
@@ -95,13 +95,7 @@ async def test_what_evaluate_has_acknowledged_is_stored_and_announced_though_it_
     google = GooglePlatform.open(project, "catalog", environment=emulators.environment, deadline_s=60.0)
     await google.catalog.publish(catalog.load(ROOT / "infra" / "catalog"))
     wanted = {**topology(), "subscriptions": {"there": {"topic": MEMBERSHIPS, "function": "there"}}}
-    environment = {
-        **dict.fromkeys([*PUSHED, "SEGUE_ARCHIVE_DATASET"], ""),
-        **emulators.environment,
-        "SEGUE_PROJECT": project,
-        "SEGUE_CATALOG_DATABASE": SETTINGS["SEGUE_CATALOG_DATABASE"],
-        "SEGUE_DATA": str(tmp_path / "data"),
-    }
+    environment = on_the_emulators(emulators.environment, project, tmp_path)
     async with receiving() as receiver:
         endpoints = admin.Endpoints(functions={"there": receiver.url}, archives={})
         await admin.create(project, wanted, endpoints, environment=emulators.environment)
