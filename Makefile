@@ -23,7 +23,7 @@ demo: $(READY) ## run the platform, send it shop visits, show segments and decis
 test: WORKERS := 3
 test: $(READY) ## the facts, in under 3 minutes, with one smoke run on the Google emulators where they are installed
 	@echo "Testing: everything quick, on $(WORKERS) workers"
-	@HYPOTHESIS_PROFILE=default SIMULATION_SEEDS=48 $(PYTEST) -m "not slow and (smoke or not google)"
+	@HYPOTHESIS_PROFILE=default SIMULATION_SEEDS=32 $(PYTEST) -m "not slow and (smoke or not google)"
 
 test-all: $(READY) $(CLOUD) $(if $(shell command -v npm),$(SDKS)) ## everything: more examples, the slow tests, all of the Google emulators
 	@echo "Testing: everything, on $(WORKERS) workers"

@@ -113,6 +113,7 @@ def rule(number: int) -> dict[str, Any]:
     return sixth[number % 6]
 
 
+@pytest.mark.slow
 def test_ten_thousand_different_rules_take_a_measurement_each_and_one_that_they_share() -> None:
     program = rules.compile(different(10_000))
     assert (len(program.order), len(program.evidence)) == (10_000, 10_001)

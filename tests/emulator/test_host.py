@@ -22,7 +22,7 @@ from segue.domain.message import EVENTS, EVENTS_RECEIVED, FailedMessage
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
 from segue.ports import Clock, Write
-from tests.journeys.running import running, segue
+from tests.journeys.running import running, typed
 
 NOON = 1_750_000_000_000
 ANNA = ProfileRef("anonymous_id", "anna")
@@ -167,11 +167,11 @@ async def test_what_only_a_laptop_answers_wants_the_secret_key(tmp_path: Path, m
             assert (await http.request(method, f"/_segue/{path}", auth=(key, ""))).status_code == 401
 
 
-async def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with listening(0) as taken:
         port = taken.getsockname()[1]
-        ended = await asyncio.to_thread(segue, "run", "--port", str(port), "--data", str(tmp_path))
-    assert ended.returncode == 1
+        ended = typed("run", "--port", str(port), "--data", str(tmp_path))
+    assert ended.exit_code == 1
     assert ended.stderr.splitlines() == [
         f"Error: port {port} of 127.0.0.1 cannot be used (Address already in use); --port takes another"
     ]
@@ -180,16 +180,16 @@ async def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_a_data_folder_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with running(tmp_path):
-        ended = segue("run", "--port", "0", "--data", str(tmp_path))
-    assert ended.returncode == 1
+        ended = typed("run", "--port", "0", "--data", str(tmp_path))
+    assert ended.exit_code == 1
     assert "has this data folder open" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "segue.db").write_bytes(b"no database" * 1000)
-    ended = segue("run", "--port", "0", "--data", str(tmp_path))
-    assert ended.returncode == 1
+    ended = typed("run", "--port", "0", "--data", str(tmp_path))
+    assert ended.exit_code == 1
     assert ended.stderr.splitlines() == [
         f"Error: {tmp_path}/segue.db: cannot be opened as a SQLite file: file is not a database"
     ]

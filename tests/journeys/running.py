@@ -8,6 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+from emulator.command import main
+
 ROOT = Path(__file__).resolve().parents[2]
 SEGUE = str(Path(sys.executable).with_name("segue"))
 ENDED_WITHIN_S = 30.0
@@ -27,6 +31,11 @@ def running(data: Path, *options: str, program: Sequence[str] = (SEGUE, "run")) 
             process.send_signal(signal.SIGINT)
             process.wait(ENDED_WITHIN_S)
     assert process.returncode == 0
+
+
+def typed(*arguments: str) -> Result:
+    """Run the command to its end in this process: most of what a short one takes is the start of another."""
+    return CliRunner().invoke(main, arguments)
 
 
 def segue(*arguments: str) -> subprocess.CompletedProcess[str]:

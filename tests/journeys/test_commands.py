@@ -1,7 +1,6 @@
 """The `segue` command as a person types it: help everywhere, and one clear line for whatever goes wrong."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from click.testing import CliRunner, Result
 from emulator.client import Client
 from emulator.command import COMMANDS, main
 from emulator.failed import Record
-from tests.journeys.running import ROOT, SEGUE, running, segue
+from tests.journeys.running import ROOT, SEGUE, running, segue, typed
 
 
 def commands(group: click.Command, name: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -25,11 +24,6 @@ def commands(group: click.Command, name: tuple[str, ...] = ()) -> Iterator[tuple
             command = group.get_command(context, child)
             assert command, child
             yield from commands(command, (*name, child))
-
-
-def typed(*arguments: str) -> Result:
-    """The command in this process: most of what one takes is the start of another."""
-    return CliRunner().invoke(main, arguments)
 
 
 @pytest.mark.parametrize("name", list(commands(main)), ids=" ".join)
@@ -67,14 +61,6 @@ def test_a_broken_catalogue_is_named_with_file_line_and_path(tmp_path: Path) -> 
     folder = broken_catalogue(tmp_path)
     done = typed("run", "--port", "0", "--data", str(tmp_path / "data"), "--catalog", str(folder))
     assert_fails(done, f"{folder / 'segments.yaml'}:4: segments.buyer.when")
-
-
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert_fails(typed("run", "--port", str(port), "--data", str(tmp_path)), f"port {port} of 127.0.0.1")
 
 
 @pytest.mark.parametrize("absent", ["gcloud", "Java"])

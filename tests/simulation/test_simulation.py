@@ -54,16 +54,18 @@ def test_a_planted_bug_is_seen(bug: Variant) -> None:
     assert first_violation(bug, SEEDS_FOR_A_BUG)
 
 
+@pytest.mark.slow
 def test_the_steps_that_bugs_are_planted_in_have_none() -> None:
     assert first_violation(NO_BUG, range(20)) is None
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_happens() -> None:
     told = b"\n".join(Simulation(seed).run().history for seed in range(20)).decode()
     assert [fault for fault in FAULTS if fault not in told] == []
 
 
-@pytest.mark.parametrize("seed", [7, 8])
+@pytest.mark.parametrize("seed", [7, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_seed_is_one_history_byte_for_byte(seed: int) -> None:
     here = Simulation(seed).run().history
     assert Simulation(seed).run().history == here
