@@ -18,6 +18,7 @@ from emulator.topology import ROOT, function_of
 from segue import wiring
 from segue.adapters.system import ManualClock
 from segue.domain.document import FAILED_EVENTS, state_path
+from segue.domain.errors import NotFound
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, FailedMessage
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE, SECOND
@@ -159,12 +160,25 @@ async def test_what_is_nobodys_path_is_not_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "tick"), ("POST", "settle"), ("GET", "memberships"), ("GET", "ledger"), ("GET", "settings")],
+    [
+        ("POST", "tick"),
+        ("POST", "settle"),
+        ("GET", "memberships"),
+        ("GET", "ledger"),
+        ("GET", "settings"),
+        ("GET", "traces/m"),
+    ],
 )
 async def test_what_only_a_laptop_answers_wants_the_secret_key(tmp_path: Path, method: str, path: str) -> None:
     async with calls(tmp_path) as http:
         for key in ("", DEMO_WRITE_KEY):
             assert (await http.request(method, f"/_segue/{path}", auth=(key, ""))).status_code == 401
+
+
+async def test_where_no_traces_are_kept_that_is_said(tmp_path: Path) -> None:
+    async with client(tmp_path) as laptop:
+        with pytest.raises(NotFound, match="segue run --trace"):
+            await laptop.trace("m")
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
