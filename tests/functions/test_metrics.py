@@ -16,7 +16,7 @@ from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
 from segue.domain.errors import Conflict, Unavailable
-from segue.entrypoint import BESIDE, Observed
+from segue.entrypoint import BESIDE, Observed, served
 from segue.metrics import Counter, Histogram, on_behalf_of
 from segue.observed import ObservedBus, ObservedCatalog, ObservedStore
 from segue.ports import ABSENT, Message, Write
@@ -180,6 +180,31 @@ async def test_a_read_of_the_catalogue_is_a_call(opened: EmbeddedPlatform) -> No
     before = samples(calls)
     await ObservedCatalog(opened.catalog).current()
     assert grown(before, calls) == {(calls, "platform", "current", "done", "catalog"): 1}
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("10.0.0.7", {}, 404),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, 404),
+        ("127.0.0.1", {"forwarded": "for=127.0.0.1"}, 404),
+    ],
+)
+async def test_metrics_are_told_to_who_asks_on_this_machine_and_not_through_anybody(
+    address: str, headers: Mapping[str, str], status: int
+) -> None:
+    app = Starlette(routes=[Route("/{path:path}", served(_no_function))])
+    transport = httpx.ASGITransport(app, client=(address, 4_711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://function") as http:
+        answer = await http.get("/metrics", headers=headers)
+    assert answer.status_code == status
+    assert ("process_cpu_seconds_total" in answer.text) == (status == 200)
+
+
+async def _no_function(_request: Request) -> Response:
+    raise AssertionError("this is asked nothing")
 
 
 def message(data: bytes) -> Message:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ EXPECTED = {
     ("segue_request_seconds_count", "ingest", "200"): 3,
     ("segue_request_seconds_count", "ingest", "400"): 1,
     ("segue_request_events_count", "ingest", ""): 3,
-    ("segue_request_events_sum", "ingest", ""): 6,
-    ("segue_message_events_sum", "evaluate", ""): 5,
-    ("segue_folding_seconds_count", "evaluate", ""): 3,
+    ("segue_request_events_sum", "ingest", ""): 7,
+    ("segue_message_events_sum", "evaluate", ""): 6,
+    ("segue_folding_seconds_count", "evaluate", ""): 4,
     ("segue_noted_total", "ingest", "request_refused"): 1,
     ("segue_noted_total", "evaluate", "message_recorded"): 1,
     ("segue_request_seconds_count", "lookup", "200"): 1,
@@ -68,8 +69,8 @@ async def sent(http: httpx.AsyncClient, body: Mapping[str, Any], status: int = 2
 
 
 async def test_a_known_load_is_counted_as_it_is(started: Started, tmp_path: Path) -> None:
-    """Three requests with five good events, two of them the same, and one that can never be one; and a request that is
-    refused whole."""
+    """Three requests with six good events, two of them the same and one far too late, and one that can never be one;
+    and a request that is refused whole."""
     with started(tmp_path) as url:
         async with (
             Client.connected(url) as client,
@@ -78,7 +79,10 @@ async def test_a_known_load_is_counted_as_it_is(started: Started, tmp_path: Path
             await sent(http, {"batch": [{**GOOD, "messageId": name} for name in "abc"]})
             await client.settle()
             await sent(http, {"batch": [{**GOOD, "messageId": "c"}, {"type": "track", "anonymousId": "visitor-1"}]})
-            await sent(http, {"batch": [{**GOOD, "messageId": "d", "anonymousId": "visitor-2"}]})
+            now = datetime.now(UTC)
+            late = {**GOOD, "messageId": "old", "timestamp": (now - timedelta(days=40)).isoformat()}
+            other = {**GOOD, "messageId": "d", "anonymousId": "visitor-2"}
+            await sent(http, {"batch": [other, late], "sentAt": now.isoformat()})
             await sent(http, {"batch": []}, status=400)
             await client.settle()
             await client.decide(ProfileRef("anonymous_id", "visitor-1"), ["homepage-hero"])
@@ -88,12 +92,19 @@ async def test_a_known_load_is_counted_as_it_is(started: Started, tmp_path: Path
     assert forwarded.status_code == 404
     events = {(function, outcome): count for (name, function, outcome), count in counted.items() if name == EVENTS}
     assert events == {
-        ("ingest", "accepted"): 5,
+        ("ingest", "accepted"): 6,
         ("ingest", "refused"): 1,
         ("evaluate", "folded"): ledger["folded"],
         ("evaluate", "duplicate"): ledger["duplicate"],
+        ("evaluate", "late"): ledger["late"],
     }
-    assert (ledger["published"], ledger["folded"], ledger["duplicate"], ledger["refused"]) == (6, 4, 1, 1)
+    assert {what: count for what, count in ledger.items() if count} == {
+        "published": 7,
+        "folded": 4,
+        "duplicate": 1,
+        "late": 1,
+        "refused": 1,
+    }
     assert {key: counted[key] for key in EXPECTED} == EXPECTED
     assert counted["segue_hop_seconds_count", "evaluate", ""] == counted[MESSAGES, "evaluate", "acknowledged"] >= 4
     assert counted["segue_store_operations_total", "evaluate", "write"] >= 4
