@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
+from emulator.functions import apps
 from emulator.trace_tree import Span
 from emulator.traces import spans
 from segue import entrypoint, tracing
@@ -246,6 +248,27 @@ async def test_a_stranger_neither_chooses_a_trace_nor_that_it_is_recorded(
     assert with_none.spans == {}
 
 
+@pytest.mark.parametrize(
+    ("method", "address", "name"),
+    [
+        ("GET", "/v1/profiles/user_id:mia@example.com/segments?at=1", "GET /v1/profiles/{profile:path}/segments"),
+        ("DELETE", "/v1/profiles/user_id:mia@example.com", "DELETE /v1/profiles/{profile:path}"),
+        ("GET", "/v1/mia@example.com", "GET"),
+        ("PUT", "/v1/decide", "PUT /v1/decide"),
+    ],
+)
+async def test_of_an_address_its_pattern_is_told(
+    tmp_path: Path, sent: Sent, method: str, address: str, name: str
+) -> None:
+    async with pushing(tmp_path):
+        transport = httpx.ASGITransport(apps()["lookup"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as browser:
+            answer = await browser.request(method, address)
+    (call,) = (span for span in sent.all if span.kind == "server")
+    assert (call.name, call.attributes["http.response.status_code"]) == (name, answer.status_code)
+    assert b"mia" not in b"".join(sent.bodies).lower()
+
+
 def test_a_receiver_that_takes_nothing_holds_nobody_up_and_is_asked_once_in_the_end() -> None:
     asked = 0
 
@@ -255,10 +278,11 @@ def test_a_receiver_that_takes_nothing_holds_nobody_up_and_is_asked_once_in_the_
         return False
 
     spool = Spool(hand, delay_ms=60_000)
+    call = ReadableSpan("call")
     for _ in range(3 * BATCH):
-        spool.add(ReadableSpan("call"))
+        spool.add(call)
     spool.empty()
-    spool.add(ReadableSpan("call"))
+    spool.add(call)
     spool.hand_on()
     assert asked == 1
 
@@ -271,10 +295,11 @@ def test_of_too_many_spans_the_newest_are_kept() -> None:
         return True
 
     spool = Spool(hand, delay_ms=60_000)
-    for number in range(MOST_WAITING + 1):
-        spool.add(ReadableSpan(str(number)))
+    oldest, newest = ReadableSpan("oldest"), ReadableSpan("newest")
+    for span in [oldest, *[newest] * MOST_WAITING]:
+        spool.add(span)
     spool.empty()
-    assert [span.name for span in handed] == [str(number) for number in range(1, MOST_WAITING + 1)]
+    assert handed == [newest] * MOST_WAITING
 
 
 def test_spans_are_handed_on_by_themselves_once_they_have_waited(sent: Sent) -> None:
