@@ -12,6 +12,52 @@ CATALOG_TRUSTED_S = 10
 
 _SHOP = ASSORTMENT.parent
 
+_APPS = [
+    "emulator.cms",
+    "wagtail.sites",
+    "wagtail.users",
+    "wagtail.documents",
+    "wagtail.images",
+    "wagtail.search",
+    "wagtail.admin",
+    "wagtail",
+    "modelcluster",
+    "taggit",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.cache.UpdateCacheMiddleware",
+    "emulator.cms.middleware.public_pages_are_safe",
+    "emulator.cms.middleware.personalised_pages_are_private",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.cache.FetchFromCacheMiddleware",
+]
+
+_TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    },
+    {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [_SHOP / "templates"]},
+]
+
 
 class Site(NamedTuple):
     """Where the magazine answers, where Segue does, the folder of its files, and Segue's two keys for it."""
@@ -32,35 +78,8 @@ def settings(site: Site) -> Mapping[str, Any]:
         "ROOT_URLCONF": "emulator.cms.urls",
         "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": site.data / "cms.sqlite3"}},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
-        "INSTALLED_APPS": [
-            "emulator.cms",
-            "wagtail.sites",
-            "wagtail.users",
-            "wagtail.documents",
-            "wagtail.images",
-            "wagtail.search",
-            "wagtail.admin",
-            "wagtail",
-            "modelcluster",
-            "taggit",
-            "django.contrib.auth",
-            "django.contrib.contenttypes",
-            "django.contrib.sessions",
-            "django.contrib.messages",
-            "django.contrib.staticfiles",
-        ],
-        "MIDDLEWARE": [
-            "django.middleware.security.SecurityMiddleware",
-            "django.middleware.cache.UpdateCacheMiddleware",
-            "emulator.cms.middleware.public_pages_are_safe",
-            "emulator.cms.middleware.personalised_pages_are_private",
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.common.CommonMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-            "django.contrib.auth.middleware.AuthenticationMiddleware",
-            "django.contrib.messages.middleware.MessageMiddleware",
-            "django.middleware.cache.FetchFromCacheMiddleware",
-        ],
+        "INSTALLED_APPS": _APPS,
+        "MIDDLEWARE": _MIDDLEWARE,
         "CACHES": {
             "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
             "catalog": {
@@ -70,20 +89,7 @@ def settings(site: Site) -> Mapping[str, Any]:
             },
         },
         "CACHE_MIDDLEWARE_SECONDS": PAGES_CACHED_S,
-        "TEMPLATES": [
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
-                "OPTIONS": {
-                    "context_processors": [
-                        "django.template.context_processors.request",
-                        "django.contrib.auth.context_processors.auth",
-                        "django.contrib.messages.context_processors.messages",
-                    ]
-                },
-            },
-            {"BACKEND": "django.template.backends.jinja2.Jinja2", "DIRS": [_SHOP / "templates"]},
-        ],
+        "TEMPLATES": _TEMPLATES,
         "STATIC_URL": "/static/",
         "STATICFILES_DIRS": [_SHOP / "static"],
         "MEDIA_ROOT": site.data / "media",

@@ -125,17 +125,11 @@ def compile(
     """The program of a catalogue's `segments`, and of the `scores`, `computed` traits and `models` they ask for.
 
     Raises `Invalid` with the path of the part that is wrong. `lists` are the identifiers on each static list, as
-    `user_id:42`; `told` are the traits that calls tell and whose
-    values are asked for; `granted_unsaid` are the purposes that count as granted until something is said of them;
-    `session_gap` is how long nothing happens once a session is over.
+    `user_id:42`; `told` are the traits that calls tell and whose values are asked for; `granted_unsaid` are the
+    purposes that count as granted until something is said of them; `session_gap` is how long nothing happens once a
+    session is over.
     """
     parsed = _parsed("segments", language.Segment, segments)
-    refers = {name: _references(segment) for name, segment in parsed.items()}
-    order = _ordered(refers)
-    remembering = {name for name, segment in parsed.items() if _remembers(segment)}
-    closures = _closures(order, refers)
-    looked_back = remembering.union(*(closures[name] for name in remembering))
-
     score_definitions = _parsed("scores", score.Score, scores)
     measurements = Measurements(
         language.compile_condition,
@@ -150,33 +144,17 @@ def compile(
     )
     for name in computed.keys() & scores.keys():
         raise Invalid("expected a name that no score has", f"computed.{name}")
+    # What is asked of every profile is measured first, then what segments ask for.
     scores_read = {name: of(measurements) for name, of in measurements.scores.items()}
     computed_read = {name: of(measurements) for name, of in measurements.computed.items()}
     told_read = {name: measurements.trait_course(name) for name in sorted(told)}
-    compiled: dict[str, CompiledSegment] = {}
-    for name in order:
-        measurements.looked_back, measurements.used = name in looked_back, set()
-        try:
-            compiled[name] = _compiled(name, parsed[name], segments[name], measurements, closures[name], compiled)
-        except Invalid as error:
-            raise error.under(f"segments.{name}") from error
+    compiled = _compiled_in_order(parsed, segments, measurements)
     evidence = measurements.book
     definitions = {name: compiled[name].definition for name in segments}
     return Program(
-        version=content_key(
-            [
-                definitions,
-                {name: one.key for name, one in [*scores_read.items(), *computed_read.items()]},
-                *([sorted(told_read)] if told_read else []),
-                measurements.lists,
-                measurements.granted_unsaid,
-                lateness,
-                max_age,
-                RELEASE,
-            ]
-        ),
+        version=_version(definitions, {**scores_read, **computed_read}, told_read, measurements),
         segments=definitions,
-        order=tuple(compiled[name] for name in order),
+        order=tuple(compiled.values()),
         evidence=evidence,
         by_event=_by_event(evidence),
         by_trait=_grouped(evidence, lambda one: one.trait),
@@ -187,6 +165,43 @@ def compile(
         score_definitions=score_definitions,
         computed=computed_read,
         told=told_read,
+    )
+
+
+def _compiled_in_order(
+    parsed: Mapping[str, Any], definitions: Mapping[str, Any], measurements: Measurements
+) -> Mapping[str, CompiledSegment]:
+    """Every segment, after those that it refers to. What some memory looks back at is measured at earlier instants."""
+    refers = {name: _references(segment) for name, segment in parsed.items()}
+    order = _ordered(refers)
+    closures = _closures(order, refers)
+    remembering = {name for name, segment in parsed.items() if _remembers(segment)}
+    looked_back = remembering.union(*(closures[name] for name in remembering))
+    compiled: dict[str, CompiledSegment] = {}
+    for name in order:
+        measurements.looked_back, measurements.used = name in looked_back, set()
+        try:
+            compiled[name] = _compiled(name, parsed[name], definitions[name], measurements, closures[name], compiled)
+        except Invalid as error:
+            raise error.under(f"segments.{name}") from error
+    return compiled
+
+
+def _version(
+    segments: Mapping[str, str], read: Mapping[str, Reading], told: Collection[str], measurements: Measurements
+) -> str:
+    """The hash of all that an answer depends on besides the profile."""
+    return content_key(
+        [
+            segments,
+            {name: one.key for name, one in read.items()},
+            *([sorted(told)] if told else []),
+            measurements.lists,
+            measurements.granted_unsaid,
+            measurements.lateness,
+            measurements.max_age,
+            RELEASE,
+        ]
     )
 
 
