@@ -51,7 +51,7 @@ variable "trace_ratio" {
 }
 
 variable "archive_days" {
-  description = "For how many days events and memberships are archived."
+  description = "For how many days at least events and memberships are archived; then they go by whole months."
   type        = number
   default     = 395
 }
