@@ -21,9 +21,10 @@ DEADLINE_S = 15.0
 document takes milliseconds, and a request to lookup ends after 30."""
 
 MOST_BYTES = 2 * 2**40
-"""What a query that scans may be billed at most, 2 TiB: twice what the sizes of segments take at 100 million events a
-day. BigQuery refuses a larger one before it begins, and bills nothing. It reckons with whole tables, so that a query
-for ranges of a clustered one, which reads little, would be refused, too: those have no limit."""
+"""What a query that scans may be billed at most, 2 TiB or 12.50 $: the sizes of segments are far below at ten million
+events a day, and above at a hundred million if each message changes something. BigQuery refuses a larger one before it
+begins, and bills nothing. It reckons with whole tables, so that a query for ranges of a clustered one, which reads
+little, would be refused, too: those have no limit."""
 
 AT_ONCE = 16
 """Queries of one process at the same time; more wait."""
