@@ -1,17 +1,45 @@
 """What is in the image: what functions need, and nothing that could be held against it."""
 
+import ast
+import json
 import re
 import subprocess
+import tomllib
+from collections.abc import Iterator
 from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from emulator.topology import topology
 from tests.image import cloud_run
 from tests.image.assembled import DOCKERFILE, Image, context, instructions
-from tests.project.files import ROOT
+from tests.project.files import ROOT, code_trees
 
 INSTRUCTIONS = list(instructions(DOCKERFILE.read_text(encoding="utf-8")))
+
+
+LAPTOPS = ("shared/segue/adapters/embedded/", "shared/segue/domain/batch/")
+"""What functions never import in the cloud."""
+
+OF_LAPTOPS = ("segue.adapters.embedded", "segue.domain.batch")
+
+AT_HOME = ("prometheus_client",)
+"""What metrics are written with, which are told to neighbours alone."""
+
+STARTING = ("functions.stream.__main__", *(f"functions.{name}.main" for name in topology()["functions"]))
+"""What starts a function as it is imported."""
+
+BY_NAME = {
+    "httptools": "uvicorn takes it where it is there",
+    "uvicorn-worker": "functions-framework names it to gunicorn",
+    "functions-framework": "the command that serves a function",
+}
+"""Dependencies that no code of ours imports."""
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def said(name: str) -> list[str]:
@@ -57,6 +85,36 @@ def test_all_of_the_code_is_there_as_bytecode_that_nobody_checks_again(image: Im
     compiled = [Path(cache_from_source(path)) for path in sources]
     unchecked = (1).to_bytes(4, "little")  # PEP 552: by hash, and not checked
     assert [path for path in compiled if path.read_bytes()[4:8] != unchecked] == []
+
+
+def imported() -> Iterator[str]:
+    """Every module that functions may import in the cloud, at once or when it is needed."""
+    for path, tree in code_trees():
+        if path.startswith(("functions/", "shared/")) and not path.startswith(LAPTOPS):
+            yield path.removeprefix("shared/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    yield node.module
+
+
+@pytest.mark.slow
+def test_the_image_has_all_that_functions_may_import_and_little_else(image: Image) -> None:
+    wanted = {name for name in imported() if not name.startswith((*STARTING, *AT_HOME))}
+    found = subprocess.run(
+        ["python", str(ROOT / "tests" / "image" / "imports_all.py")],
+        cwd=image.folder,
+        env=image.environment,
+        input="\n".join(sorted(wanted)),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    told = json.loads(found.stdout)
+    assert [each for each in told["missing"] if not each.startswith(OF_LAPTOPS)] == []
+    direct = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
+    assert direct - {canonicalize_name(name) for name in told["used"]} == BY_NAME.keys()
 
 
 @pytest.mark.slow
