@@ -1,5 +1,5 @@
-"""`python imports_all.py`, in the image: imports the modules that its input names. Prints, as JSON, which of them are not
-there, and which distributions had a part in it."""
+"""`python imports_all.py`, in the image: imports the modules that its input names. Prints, as JSON, which of them are
+missing, and which distributions had a part in it."""
 
 import json
 import sys

@@ -26,9 +26,6 @@ LAPTOPS = ("shared/segue/adapters/embedded/", "shared/segue/domain/batch/")
 
 OF_LAPTOPS = ("segue.adapters.embedded", "segue.domain.batch")
 
-AT_HOME = ("prometheus_client",)
-"""What metrics are written with, which are told to neighbours alone."""
-
 STARTING = ("functions.stream.__main__", *(f"functions.{name}.main" for name in topology()["functions"]))
 """What starts a function as it is imported."""
 
@@ -101,7 +98,7 @@ def imported() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_the_image_has_all_that_functions_may_import_and_little_else(image: Image) -> None:
-    wanted = {name for name in imported() if not name.startswith((*STARTING, *AT_HOME))}
+    wanted = {name for name in imported() if not name.startswith(STARTING)}
     found = subprocess.run(
         ["python", str(ROOT / "tests" / "image" / "imports_all.py")],
         cwd=image.folder,

@@ -12,7 +12,7 @@ import pytest
 
 from emulator.server import HOST
 from emulator.topology import topology
-from segue.entrypoint import HEALTH
+from segue.entrypoint import HEALTH, METRICS
 from tests.image.assembled import Image
 from tests.image.cloud_run import ENDED_WITHIN_S, NOWHERE, Service, command, cut_off, in_the_cloud, settings, started
 from tests.project.files import ROOT
@@ -76,6 +76,12 @@ def test_who_pushes_without_a_token_or_with_any_is_refused(services: Mapping[str
 def test_ingest_serves_the_trackers_scripts(services: Mapping[str, Service], name: str) -> None:
     script = (ROOT / "tracker" / name).with_suffix(".min.js").read_bytes()
     assert services["ingest"].answer("GET", f"/{name}") == (200, script)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_neighbour_hears_what_a_function_has_counted(services: Mapping[str, Service], name: str) -> None:
+    status, said = services[name].answer("GET", METRICS)
+    assert (status, b"process_cpu_seconds_total" in said) == (200, True)
 
 
 @pytest.mark.parametrize(("name", "path"), [("ingest", "/v1/track"), ("lookup", "/v1/decide")])
