@@ -19,6 +19,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
     attributes: Mapping[str, object]
 
+    @property
+    def function(self) -> object:
+        """The function's name, if this is a call of one."""
+        return self.attributes.get("faas.name")
+
 
 MS = 1_000_000
 """Nanoseconds."""
@@ -37,7 +42,7 @@ FURTHER = {
 def tree(spans: Sequence[Span]) -> Iterator[str]:
     """One line a span, below the one that it is a part of, the earliest first."""
     first, last = min(span.start for span in spans), max(span.end for span in spans)
-    calls = sum("faas.name" in span.attributes for span in spans)
+    calls = sum(span.function is not None for span in spans)
     yield f"trace {spans[0].trace}: {calls} calls, {len(spans)} spans, {(last - first) / MS:.1f} ms"
     yield f"{'begins':>10} {'takes':>10}"
     parts = _parts(spans)
@@ -64,9 +69,8 @@ def _branches(parts: Mapping[str, Sequence[Span]], siblings: Sequence[Span], tru
 def _words(span: Span) -> str:
     """What was done, and to what: of a call first the function."""
     told = span.attributes
-    function = told.get("faas.name")
-    name = told.get("cloudevents.event_type", span.name if span.name != function else "")
-    words = [f"{function}:", name] if function else [name]
+    name = told.get("cloudevents.event_type", span.name if span.name != span.function else "")
+    words = [f"{span.function}:", name] if span.function else [name]
     words += [shown.format(told[each]) for each, shown in FURTHER.items() if each in told]
     words += [f"({told.get('error.type', 'failed')})"] if span.failed else []
     return " ".join(str(word) for word in words if word)

@@ -29,7 +29,8 @@ ERROR = trace_pb2.Status.STATUS_CODE_ERROR
 
 
 class Traces:
-    """The newest `most` traces, and of each the first `MOST_SPANS` spans. Any thread may call it."""
+    """The newest `most` traces, and of each the first `MOST_SPANS` spans, and as many calls again: these end last, and
+    say what the trace is about. Any thread may call it."""
 
     environment = AT_ONCE
 
@@ -43,7 +44,7 @@ class Traces:
         with self._lock:
             for span in spans(body):
                 kept = self._traces.setdefault(span.trace, [])
-                if len(kept) < MOST_SPANS:
+                if len(kept) < (MOST_SPANS if span.function is None else 2 * MOST_SPANS):
                     kept.append(span)
             while len(self._traces) > self._most:
                 self._traces.popitem(last=False)

@@ -53,7 +53,7 @@ async def whole(client: Client, message_id: str, functions: set[str]) -> Sequenc
     ends = time.monotonic() + WITHIN_S
     while time.monotonic() < ends:
         spans = await client.trace(message_id)
-        if functions <= {span.attributes.get("faas.name") for span in spans}:
+        if functions <= {span.function for span in spans}:
             break
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.5)  # a call is told of once all that it does is done
@@ -65,7 +65,7 @@ def ways(spans: Sequence[Span]) -> set[str]:
     by_id = {span.id: span for span in spans}
 
     def way(span: Span) -> str:
-        name = str(span.attributes.get("faas.name") or span.name)
+        name = str(span.function or span.name)
         return f"{way(by_id[span.parent])} > {name}" if span.parent else name
 
     return {way(span) for span in spans if "catalog" not in way(span)}
