@@ -23,12 +23,11 @@ from segue import wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.message import EVENTS
-from segue.ports import Ports
 from segue.settings import Settings
 from segue.wiring import Platform
+from tests.embedded import ports_of
 
 ROOT = Path(__file__).parents[2]
 CATALOG = ROOT / "infra" / "catalog"
@@ -95,15 +94,7 @@ async def _bare() -> None:
 async def _held(data: Path) -> None:
     clock = SystemClock()
     opened = EmbeddedPlatform.open(data, clock, [Subscription(name="events-evaluate", topic=EVENTS)])
-    ports = Ports(
-        store=opened.store,
-        bus=opened.bus,
-        archive=opened.archive,
-        catalog=opened.catalog,
-        http=WebHttp(),
-        objects=WebObjects({}),
-        clock=clock,
-    )
+    ports = ports_of(opened, clock)
     await ports.catalog.publish(catalog.load(CATALOG))
     settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "of-the-benchmark", "SEGUE_DATA": str(data)})
     wiring.use(Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock)))

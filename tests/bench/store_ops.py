@@ -17,15 +17,15 @@ from functions.update.update import Updater
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.document import PROFILES, STATES
 from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
 from segue.domain.profile import profile_key
 from segue.domain.time import DAY
-from segue.ports import Document, Message, Ports, Store, Write
+from segue.ports import Document, Message, Store, Write
 from tests.bench.measurement import Measurement
 from tests.bench.server import CATALOG
+from tests.embedded import ports_of
 
 VISITORS = 100
 EVENTS_A_MESSAGE = 2
@@ -60,15 +60,7 @@ async def _store_ops(folder: Path) -> Sequence[Measurement]:
     clock = SystemClock()
     opened = EmbeddedPlatform.open(folder, clock, [UPDATE])
     store = Counted(opened.store)
-    ports = Ports(
-        store=store,
-        bus=opened.bus,
-        archive=opened.archive,
-        catalog=opened.catalog,
-        http=WebHttp(),
-        objects=WebObjects({}),
-        clock=clock,
-    )
+    ports = msgspec.structs.replace(ports_of(opened, clock), store=store)
     await ports.catalog.publish(catalog.load(CATALOG))
     evaluator, updater = Evaluator(ports, Catalogs(ports.catalog, clock)), Updater(ports)
     messages = visits(clock.now())

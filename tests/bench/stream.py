@@ -31,7 +31,6 @@ from functions.stream.routes import ADDRESS, application
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain import document
 from segue.domain.membership import Transition
@@ -39,11 +38,12 @@ from segue.domain.message import MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChan
 from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE
 from segue.domain.visitor_token import issued
-from segue.ports import Message, Ports, Write
+from segue.ports import Message, Write
 from segue.settings import Settings
 from segue.wiring import Platform
 from tests.bench.measurement import Measurement, percentile
 from tests.bench.server import CATALOG, serving
+from tests.embedded import ports_of
 
 PAGES, SINGLES, ROUNDS = 1_000, 200, 5
 SECRET = "of-the-benchmark"  # noqa: S105  # of this run alone
@@ -186,15 +186,7 @@ async def _serve(data: Path) -> None:
     clock = SystemClock()
     opened = EmbeddedPlatform.open(data, clock, [Subscription(name="held", topic=MEMBERSHIPS)])
     await opened.catalog.publish(catalog.load(CATALOG))
-    ports = Ports(
-        store=opened.store,
-        bus=opened.bus,
-        archive=opened.archive,
-        catalog=opened.catalog,
-        http=WebHttp(),
-        objects=WebObjects({}),
-        clock=clock,
-    )
+    ports = ports_of(opened, clock)
     settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": SECRET, "SEGUE_DATA": str(data)})
     app = application(
         Platform(settings=settings, ports=ports, catalogs=Catalogs(ports.catalog, clock)), lambda: uuid4().hex

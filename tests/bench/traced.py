@@ -13,12 +13,11 @@ from emulator.functions import apps, push
 from segue import catalogs, tracing, wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
-from segue.ports import Ports
 from segue.settings import Settings
 from tests.bench.measurement import Measurement, in_turn
 from tests.bench.server import CATALOG
 from tests.bench.store_ops import UPDATE, visits
+from tests.embedded import ports_of
 
 RUNS = 5
 
@@ -48,15 +47,7 @@ def _cost(share: str | None) -> float:
 async def _pushed(folder: Path) -> float:
     clock = SystemClock()
     opened = EmbeddedPlatform.open(folder, clock, [UPDATE])
-    ports = Ports(
-        store=opened.store,
-        bus=opened.bus,
-        archive=opened.archive,
-        catalog=opened.catalog,
-        http=WebHttp(),
-        objects=WebObjects({}),
-        clock=clock,
-    )
+    ports = ports_of(opened, clock)
     await catalogs.publish(ports.catalog, catalog.load(CATALOG))
     settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "of-the-benchmark"})
     wiring.use(wiring.assembled(settings, ports))

@@ -11,13 +11,13 @@ from segue import failures
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.domain.errors import NotFound, Rejected
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, FailedMessage
 from segue.domain.profile import ProfileRef
 from segue.domain.time import DAY
-from segue.ports import Message, Ports, Write
+from segue.ports import Message, Write
+from tests.embedded import ports_of
 
 RECEIVED = EventsReceived(
     key="0" * 32,
@@ -37,15 +37,7 @@ class Platform:
 
     def __init__(self, opened: EmbeddedPlatform) -> None:
         self.opened = opened
-        self.ports = Ports(
-            store=opened.store,
-            bus=opened.bus,
-            archive=opened.archive,
-            catalog=opened.catalog,
-            http=WebHttp(),
-            objects=WebObjects({}),
-            clock=SystemClock(),
-        )
+        self.ports = ports_of(opened, SystemClock())
 
     async def give_up(self, given_up: Message, age: int = 0) -> str:
         """Record a message as given up so many ms ago; the record's id."""

@@ -16,7 +16,6 @@ from segue import wiring
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.message import (
     EVENTS,
@@ -28,9 +27,10 @@ from segue.domain.message import (
     EventsRefused,
     LinkRequested,
 )
-from segue.ports import Message, Ports
+from segue.ports import Message
 from segue.settings import Settings
 from segue.wiring import Platform
+from tests.embedded import ports_of
 from tests.functions.bad_input import WRITE_KEY, Case
 from tests.project.files import ROOT
 
@@ -103,15 +103,7 @@ async def ingesting(
         documents = msgspec.json.decode(_catalog())
         documents["sources"]["shop"] |= source or {}
         await embedded.catalog.publish(msgspec.json.encode(documents))
-        ports = Ports(
-            store=embedded.store,
-            bus=embedded.bus,
-            archive=embedded.archive,
-            catalog=embedded.catalog,
-            http=WebHttp(),
-            objects=WebObjects({}),
-            clock=clock,
-        )
+        ports = ports_of(embedded, clock)
         settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests", **(environment or {})})
         platform = Platform(
             settings=settings,

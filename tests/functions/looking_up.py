@@ -1,6 +1,6 @@
 """Lookup on the embedded platform, behind the real evaluate and update, with the demo's catalogue and a still clock."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -17,14 +17,14 @@ from functions.update.update import Updater
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.event import Event
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, MEMBERSHIPS, EventsReceived
 from segue.domain.profile import IdentifierKind, ProfileRef, profile_key
-from segue.ports import Message, Ports, Store
+from segue.ports import Document, Message, Ports, Store, Write
 from segue.settings import Settings
 from segue.wiring import Platform
+from tests.embedded import ports_of
 from tests.project.files import ROOT
 
 NOW = 1_715_342_400_000
@@ -39,6 +39,19 @@ UPDATE = Subscription(name="update", topic=MEMBERSHIPS)
 def _demo() -> bytes:
     """The demo's catalogue: reading its files takes longer than most tests."""
     return load(ROOT / "infra" / "catalog")
+
+
+class ReadAlone:
+    """What a store of a test shares with all others: lookup does nothing but read. How, each says itself."""
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        raise AssertionError(f"lookup writes nothing, but wrote {writes}")
+
+    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
+        raise AssertionError(f"lookup asks for nothing due, but asked {collection}, {shard}, {until}, {limit}")
+
+    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
+        raise AssertionError(f"lookup scans nothing, but scanned {collection} after {after!r}")
 
 
 class Site:
@@ -128,15 +141,7 @@ class Site:
         return answer.json()
 
     def _ports(self, store: Store) -> Ports:
-        return Ports(
-            store=store,
-            bus=self.embedded.bus,
-            archive=self.embedded.archive,
-            catalog=self.embedded.catalog,
-            http=WebHttp(),
-            objects=WebObjects({}),
-            clock=self.clock,
-        )
+        return msgspec.structs.replace(ports_of(self.embedded, self.clock), store=store)
 
 
 @asynccontextmanager

@@ -20,7 +20,6 @@ from functions.update.update import Updater
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.catalogs import Catalogs
 from segue.domain.membership import Interval, Transition
 from segue.domain.message import MEMBERSHIP_CHANGED, MEMBERSHIPS, MembershipChanged
@@ -29,6 +28,7 @@ from segue.domain.visitor_token import issued
 from segue.ports import Message, Ports
 from segue.settings import Settings
 from segue.wiring import Platform
+from tests.embedded import ports_of
 from tests.project.files import ROOT
 
 SECRET_KEY = "demo-secret-key"  # noqa: S105  # the demo catalogue's, known to everybody
@@ -192,17 +192,7 @@ async def streaming(
     opened = EmbeddedPlatform.open(folder, clock, [Subscription(name="held", topic=MEMBERSHIPS)])
     await opened.catalog.publish(load(ROOT / "infra" / "catalog"))
     settings = Settings.from_environment({"SEGUE_PROFILE_SECRET": "a secret of the tests"})
-    given = ports(
-        Ports(
-            store=opened.store,
-            bus=opened.bus,
-            archive=opened.archive,
-            catalog=opened.catalog,
-            http=WebHttp(),
-            objects=WebObjects({}),
-            clock=clock,
-        )
-    )
+    given = ports(ports_of(opened, clock))
     platform = Platform(settings=settings, ports=given, catalogs=Catalogs(given.catalog, clock))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(opened.close)

@@ -1,7 +1,7 @@
 """Lookup: a visitor's segments to the millisecond, and what to show, in time and with a reason."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import DAY, HOUR, MINUTE
 from segue.ports import Document, Message, Write
 from tests.functions.bad_input import UNREADABLE, Body
-from tests.functions.looking_up import NOW, Site, looking_up
+from tests.functions.looking_up import NOW, ReadAlone, Site, looking_up
 
 WRITE_KEY = "demo-write-key"
 ABANDONED = (NOW + 30 * MINUTE, NOW + 7 * DAY)
@@ -29,7 +29,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-class Answering:
+class Answering(ReadAlone):
     """A store whose reads are answered by a function of the test."""
 
     def __init__(self, get: Callable[[str], Any]) -> None:
@@ -38,15 +38,6 @@ class Answering:
     async def get(self, path: str) -> Document | None:
         found: Document | None = await self._get(path)
         return found
-
-    async def commit(self, writes: Sequence[Write]) -> None:
-        raise AssertionError(f"lookup writes nothing, but wrote {writes}")
-
-    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
-        raise AssertionError(f"lookup asks for nothing due, but asked {collection}, {shard}, {until}, {limit}")
-
-    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
-        raise AssertionError(f"lookup scans nothing, but scanned {collection} after {after!r}")
 
 
 async def never(path: str) -> None:  # noqa: ARG001  # it never comes to that

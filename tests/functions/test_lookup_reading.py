@@ -1,7 +1,7 @@
 """How lookup reads: again from memory where a moment old will do, and not from a store that is known to be down."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,7 @@ from segue.domain.profile import ProfileRef, profile_key
 from segue.domain.time import MINUTE
 from segue.domain.visitor_token import issued
 from segue.ports import Document, Store, Write
-from tests.functions.looking_up import NOW, Site, looking_up
+from tests.functions.looking_up import NOW, ReadAlone, Site, looking_up
 from tests.functions.test_lookup import linked
 
 RECENT_MS = 250
@@ -28,7 +28,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-class Watched:
+class Watched(ReadAlone):
     """The platform's store, and what was read from it; while it is `down` or `stuck` it does not answer."""
 
     def __init__(self, store: Store) -> None:
@@ -44,15 +44,6 @@ class Watched:
         if self.down:
             raise Unavailable(f"{path}: the store is down")
         return await self._store.get(path)
-
-    async def commit(self, writes: Sequence[Write]) -> None:
-        raise AssertionError(f"lookup writes nothing, but wrote {writes}")
-
-    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
-        raise AssertionError(f"lookup asks for nothing due, but asked {collection}, {shard}, {until}, {limit}")
-
-    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
-        raise AssertionError(f"lookup scans nothing, but scanned {collection} after {after!r}")
 
 
 async def hero(client: httpx.AsyncClient, visitor: str = "ann", **fields: object) -> tuple[str, str]:

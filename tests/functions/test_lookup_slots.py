@@ -11,8 +11,8 @@ import pytest
 from segue.domain.errors import Unavailable
 from segue.domain.message import MEMBERSHIPS, MembershipChanged
 from segue.domain.time import HOUR
-from segue.ports import Document, Store, Write
-from tests.functions.looking_up import Site, looking_up
+from segue.ports import Document, Store
+from tests.functions.looking_up import ReadAlone, Site, looking_up
 
 SCHEMA = {"type": "object", "properties": {"items": {"type": "array", "items": {"type": "string"}}}}
 
@@ -59,7 +59,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-class Counting:
+class Counting(ReadAlone):
     """A store that notes what is read of it, and has no states where it is told so."""
 
     def __init__(self, store: Store, *, states: bool = True) -> None:
@@ -72,15 +72,6 @@ class Counting:
         if path.startswith("states/") and not self._states:
             raise Unavailable(f"{path}: the store is down")
         return await self._store.get(path)
-
-    async def commit(self, writes: Sequence[Write]) -> None:
-        raise AssertionError(f"lookup writes nothing, but wrote {writes}")
-
-    async def due(self, collection: str, shard: int, until: int, limit: int) -> Sequence[str]:
-        raise AssertionError(f"lookup asks for nothing due, but asked {collection}, {shard}, {until}, {limit}")
-
-    def scan(self, collection: str, after: str = "") -> AsyncIterator[tuple[str, Document]]:
-        raise AssertionError(f"lookup scans nothing, but scanned {collection} after {after!r}")
 
 
 async def decided(client: httpx.AsyncClient, slot: str, visitor: str = "ann") -> Any:

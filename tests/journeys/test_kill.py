@@ -14,12 +14,11 @@ from emulator.client import Client
 from emulator.ledger import ledger, snapshots_on_their_way
 from segue.adapters.embedded.platform import EmbeddedPlatform
 from segue.adapters.system import SystemClock
-from segue.adapters.web import WebHttp, WebObjects
 from segue.domain import rules
 from segue.domain.document import decode_state, state_path
 from segue.domain.message import EVENTS, EVENTS_RECEIVED, EventsReceived
 from segue.domain.profile import ProfileRef, profile_key
-from segue.ports import Ports
+from tests.embedded import ports_of
 from tests.journeys.killed import Segue, Visitors, free_port
 
 
@@ -60,16 +59,8 @@ async def test_what_was_answered_survives_being_killed(segue: Segue, tmp_path: P
 
 async def _check(data: Path, visitors: Visitors) -> None:
     """Each visitor's accepted events are archived and in the state, each once; the rest of the platform agrees."""
-    platform, http = EmbeddedPlatform.open(data, SystemClock()), WebHttp()
-    ports = Ports(
-        store=platform.store,
-        bus=platform.bus,
-        archive=platform.archive,
-        catalog=platform.catalog,
-        http=http,
-        objects=WebObjects({}),
-        clock=SystemClock(),
-    )
+    platform = EmbeddedPlatform.open(data, SystemClock())
+    ports = ports_of(platform, SystemClock())
     try:
         secret = (data / "profile.secret").read_bytes()
         archived: dict[str, Counter[str]] = {}
@@ -95,5 +86,4 @@ async def _check(data: Path, visitors: Visitors) -> None:
         assert await platform.bus.empty()
         assert await platform.bus.dead_letters() == []
     finally:
-        await http.close()
         await platform.close()
