@@ -72,6 +72,15 @@ def test_who_pushes_without_a_token_or_with_any_is_refused(services: Mapping[str
     assert services[name].answer("POST", "/", b"{}", {"ce-id": "1", "authorization": "Bearer a.b.c"})[0] == 403
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_a_function_has_counted_is_told_to_a_neighbour_and_not_to_who_comes_from_outside(
+    services: Mapping[str, Service], name: str
+) -> None:
+    status, said = services[name].answer("GET", METRICS)
+    assert (status, b"process_cpu_seconds_total" in said) == (200, True)
+    assert services[name].answer("GET", METRICS, headers={"x-forwarded-for": "203.0.113.7"})[0] == 404
+
+
 @pytest.mark.parametrize("name", ["segue.js", "segue-datalayer.js"])
 def test_ingest_serves_the_trackers_scripts(services: Mapping[str, Service], name: str) -> None:
     script = (ROOT / "tracker" / name).with_suffix(".min.js").read_bytes()
@@ -105,6 +114,11 @@ def test_what_is_under_way_when_a_function_is_told_to_end_is_answered(
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_that_is_told_to_end_ends_in_time_and_well(services: Mapping[str, Service], name: str) -> None:
     assert services[name].ended() == 0
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_all_that_a_function_said_in_its_life_is_json_lines(services: Mapping[str, Service], name: str) -> None:
+    assert all("event" in json.loads(line) for line in services[name].said.read_text().splitlines())
 
 
 def test_a_function_writes_nothing_into_the_image(
