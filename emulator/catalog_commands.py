@@ -106,7 +106,9 @@ def publish(
     definitions = _loaded(folder)
     if dry_run:
         is_there = deployment is not None or (data / FILE).exists()
-        _would_be(folder, asyncio.run(_compared(definitions, place if is_there else nullcontext())))
+        found = asyncio.run(_compared(definitions, place if is_there else nullcontext()))
+        _would_be(folder, found)
+        _warn_of_topics(found if deployment else None)
         return
     published, redrawn_by_it = asyncio.run(_publish(definitions, place))
     _warn(redrawn_by_it)
@@ -122,6 +124,13 @@ def _warn(redrawn: Sequence[str]) -> None:
         click.echo(
             f"Warning: experiments.{id_}: it is running, and by this change visitors change arms, or leave", err=True
         )
+
+
+def _warn_of_topics(found: Changes | None) -> None:
+    """In the cloud a destination's topics are Terraform's, and have to be there first."""
+    for path in found.added if found else ():
+        if path.startswith("destinations."):
+            click.echo(f"Warning: {path}: its topics come with `terraform apply`, before it is published", err=True)
 
 
 def _would_be(folder: Path, found: Changes) -> None:

@@ -10,6 +10,7 @@ from functions.evaluate.rebuild import rebuild
 from functions.evaluate.restore import restored
 from segue.domain import rules
 from segue.domain.document import STATES, StateDocument, decode_state
+from segue.domain.errors import Unavailable
 from segue.domain.links import LINKS
 from segue.domain.membership import Transition
 from segue.domain.message import (
@@ -161,3 +162,12 @@ async def test_who_was_erased_does_not_come_back(site: Pushing) -> None:
     await replaced(site, {})
     await restore(site)
     assert {str(each.profile) for each in (await states(site)).values()} == {"anonymous_id:anna", "user_id:ruth"}
+
+
+async def test_who_was_erased_since_a_backup_is_named_for_the_archive_has_nothing_of_them(site: Pushing) -> None:
+    earlier = await documents(site)
+    await site.embedded.archive.erase({key_of(BEN): site.clock.now()})
+    await replaced(site, earlier)
+    assert key_of(BEN) not in await restored(site.ports, site.catalogs)
+    with pytest.raises(Unavailable, match="the archive has 0 of 2 events"):
+        await rebuild(site.ports, site.catalogs, key_of(BEN))

@@ -110,13 +110,18 @@ async def test_a_deployment_is_operated_by_its_project(tmp_path: Path, monkeypat
 async def a_catalogue_is_tried_and_published(operator: Operator, tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
     shutil.copytree(ROOT / "infra" / "catalog", folder, ignore=shutil.ignore_patterns("*.md"))
-    (folder / "more.yaml").write_text("segments: {more: {name: More, when: {did: Order Completed, count: {ge: 9}}}}")
+    (folder / "more.yaml").write_text(
+        "segments: {more: {name: More, when: {did: Order Completed, count: {ge: 9}}}}\n"
+        "destinations: {more: {webhook: {url: https://more.example/segue, secret: more}}}\n"
+    )
     before = await operator.version()
     dry = operator.types("catalog", "publish", "--catalog", str(folder), "--dry-run")
-    assert (dry.returncode, dry.stderr) == (0, "")
-    assert f"as version {before + 1}, in place of version {before}\n+ segments.more\n" in dry.stdout
+    assert dry.returncode == 0, dry.stderr
+    assert dry.stderr.startswith("Warning: destinations.more: its topics come with `terraform apply`")
+    assert f"as version {before + 1}, in place of version {before}\n+ destinations.more\n+ seg" in dry.stdout
     assert await operator.version() == before
 
+    (folder / "more.yaml").write_text("segments: {more: {name: More, when: {did: Order Completed, count: {ge: 9}}}}")
     published = operator.types("catalog", "publish", "--catalog", str(folder), "--detach")
     assert f"in force as version {before + 1}" in published.stdout, published.stderr
     stands = operator.types("catalog", "status")
