@@ -158,11 +158,18 @@ def _naming(keys: Sequence[str]) -> Condition:
 
 
 def _between(beginnings: Sequence[str]) -> Condition:
-    """Rows whose data begins with one of these texts, each a range: a table clustered by `data` is read there alone."""
-    bounds = {f"lowest_{number}": each for number, each in enumerate(beginnings)}
-    bounds |= {f"beyond_{number}": each[:-1] + chr(ord(each[-1]) + 1) for number, each in enumerate(beginnings)}
-    ranges = [f"(data >= @lowest_{number} AND data < @beyond_{number})" for number in range(len(beginnings))]
-    return Condition(" OR ".join(ranges) or "FALSE", bounds)
+    """Rows whose data begins with one of these texts, each a range: a table clustered by `data` is read there alone.
+
+    All of them lie in one range, too: of neighbours, as a sweep asks for, that is hardly more."""
+    if not beginnings:
+        return Condition("FALSE", {})
+    lowest = {f"lowest_{number}": each for number, each in enumerate(beginnings)}
+    beyond = {f"beyond_{number}": each[:-1] + chr(ord(each[-1]) + 1) for number, each in enumerate(beginnings)}
+    ranges = [f"(data >= @{first} AND data < @{last})" for first, last in zip(lowest, beyond, strict=True)]
+    return Condition(
+        f"data >= @lowest AND data < @beyond AND ({' OR '.join(ranges)})",
+        {"lowest": min(lowest.values()), "beyond": max(beyond.values()), **lowest, **beyond},
+    )
 
 
 def _holding(keys: Sequence[str]) -> Condition:
