@@ -87,12 +87,6 @@ def test_ingest_serves_the_trackers_scripts(services: Mapping[str, Service], nam
     assert services["ingest"].answer("GET", f"/{name}") == (200, script)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_neighbour_hears_what_a_function_has_counted(services: Mapping[str, Service], name: str) -> None:
-    status, said = services[name].answer("GET", METRICS)
-    assert (status, b"process_cpu_seconds_total" in said) == (200, True)
-
-
 @pytest.mark.parametrize(("name", "path"), [("ingest", "/v1/track"), ("lookup", "/v1/decide")])
 def test_what_is_under_way_when_a_function_is_told_to_end_is_answered(
     services: Mapping[str, Service], name: str, path: str
