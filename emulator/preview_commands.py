@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,17 +198,27 @@ def members(segment: str, data: Path, at: int | None, version: int | None) -> No
 
 
 async def _told(segment: str, data: Path, at: int) -> list[dict[str, Any]]:
-    """The members by each profile's newest snapshot of then, with the catalogue version that computed it."""
+    """The members by each profile's newest snapshot of then, with the catalogue version that computed it.
+
+    Raises NotFound if there are none, and the catalogue has no such segment: one that it no longer has may have some.
+    """
     archive = ArchiveFile.open(data)
     try:
         async with archive.scanned(MEMBERSHIPS) as connection:
             rows = connection.execute(_TOLD, {"segment": segment, "at": at}).fetchall()
     finally:
         await archive.close()
+    if not rows and segment not in await _defined(data):
+        raise NotFound(f"there is no segment {segment!r}, and nobody was in it then")
     return [
         {"profile": f"{kind}:{value}", "since": since, "until": until, "catalog": version}
         for kind, value, since, until, version in rows
     ]
+
+
+async def _defined(data: Path) -> Collection[str]:
+    published = await _published(data, None)
+    return compiled(published).program.segments if published else ()
 
 
 _TOLD = """

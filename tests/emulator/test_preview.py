@@ -202,6 +202,12 @@ def test_members_are_those_that_were_told_of_then(data: Path) -> None:
     assert lines(run("members", "keen", "--data", data, "--at", START + DAY)) == []
 
 
+def test_a_segment_that_is_none_is_named(data: Path) -> None:
+    misspelt = run("members", "kean", "--data", data)
+    assert misspelt.exit_code == 1
+    assert misspelt.stderr == "Error: there is no segment 'kean', and nobody was in it then\n"
+
+
 def test_members_by_a_version_are_those_its_definition_gives(data: Path) -> None:
     def of(version: int) -> list[object]:
         found = lines(run("members", "keen", "--data", data, "--at", START + 2 * DAY, "--version", version))
