@@ -122,7 +122,7 @@ def started(image: Image, name: str, folder: Path, environment: Mapping[str, str
     with listening(0) as probe:
         port = probe.getsockname()[1]
     said = folder / f"{name}-{port}.log"
-    whole = {**image.environment, "HOST": HOST, "PORT": str(port), **settings(name), **environment}
+    whole = {**image.environment, "HOME": str(folder), "HOST": HOST, "PORT": str(port), **settings(name), **environment}
     with (
         said.open("wb") as output,
         subprocess.Popen(command(name), cwd=image.folder, env=whole, stdout=output, stderr=output) as process,

@@ -53,6 +53,10 @@ def test_who_runs_it_is_a_number_and_nobody_in_particular() -> None:
     assert INSTRUCTIONS[-1][0] == "USER"
 
 
+def test_their_home_is_where_anybody_may_write() -> None:
+    assert "HOME=/tmp" in said("ENV")
+
+
 def test_every_dependency_has_its_hash_and_no_source_is_built() -> None:
     (installing,) = [rest for rest in said("RUN") if " install " in rest]
     assert "--require-hashes --only-binary :all:" in installing

@@ -106,6 +106,12 @@ def test_what_is_under_way_when_a_function_is_told_to_end_is_answered(
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+def test_whatever_a_function_says_is_a_line_of_json(services: Mapping[str, Service], name: str) -> None:
+    for line in services[name].said.read_text().splitlines():
+        assert json.loads(line)["severity"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_that_is_told_to_end_ends_in_time_and_well(services: Mapping[str, Service], name: str) -> None:
     assert services[name].ended() == 0
 
