@@ -123,11 +123,9 @@ class Lookup:
 
         Raises `NotFound` for a segment that the catalogue does not have, `Invalid` as `answer` does.
         """
-        stored = await self._state(key)
-        if stored is not None and stored.catalog > compiled.version:
-            compiled = await self._catalogs.at_least(stored.catalog)
-        state = readable(compiled.state_of, stored) if stored is not None else rules.empty()
-        return rules.explain(compiled.program, state, segment, self._instant(at, state.instant))
+        person = await self.person(key, compiled)
+        program, state = (person.compiled.program, person.state) if person else (compiled.program, rules.empty())
+        return rules.explain(program, state, segment, self._instant(at, state.instant))
 
     async def links(self, key: str) -> links.Ledger | None:
         """What was decided of the anonymous visitors that a user is said to be, or the user that one turned out to be;
