@@ -45,6 +45,16 @@ locals {
       aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.labels.function"]
     },
     {
+      title   = "Requests with events that are refused"
+      filter  = "${local.service}\"logging.googleapis.com/user/${google_logging_metric.counted["refused_events"].name}\""
+      aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = local.by_service
+    },
+    {
+      title   = "Pushes by others"
+      filter  = "${local.service}\"logging.googleapis.com/user/${google_logging_metric.counted["refused_pushes"].name}\""
+      aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = local.by_service
+    },
+    {
       title   = "Answers a second, by status"
       filter  = "${local.service}\"run.googleapis.com/request_count\""
       aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = ["resource.labels.service_name", "metric.labels.response_code_class"]

@@ -12,6 +12,8 @@ locals {
   counted = {
     failed_events    = "message_recorded"
     not_acknowledged = "message_not_acknowledged"
+    refused_events   = "events_refused"
+    refused_pushes   = "push_refused"
   }
 }
 
