@@ -7,7 +7,7 @@ import msgspec
 
 from segue.domain.document import FAILED_EVENTS
 from segue.domain.errors import Invalid, NotFound, Rejected
-from segue.domain.message import EVENTS, EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, FailedMessage, RefusedEvent
+from segue.domain.message import EVENTS_RECEIVED, EVENTS_REFUSED, EventsReceived, FailedMessage, RefusedEvent
 from segue.domain.time import DAY
 from segue.ports import Message, Ports, Write
 
@@ -82,10 +82,10 @@ async def _check_against_the_archive(ports: Ports, failed: FailedMessage) -> Non
     wanted = {event.message_id for event in lost.events}
     if not await ports.archive.holds(lost.key, sorted(wanted)):
         return
-    async for message in ports.archive.read(EVENTS):
+    async for message in ports.archive.received(lost.key):
         if message.id != failed.id and message.type == EVENTS_RECEIVED:
             other = msgspec.json.decode(message.data, type=EventsReceived)
-            twice = wanted & {event.message_id for event in other.events} if other.key == lost.key else set()
+            twice = wanted & {event.message_id for event in other.events}
             if twice:
                 raise Rejected(
                     f"{failed.id}: failed more than 24 h ago, and the archive has {len(twice)} of its {len(wanted)}"
