@@ -264,3 +264,17 @@ async def test_no_answer_in_time_is_worth_another_try(destination: Destination, 
 async def test_nobody_listening_is_worth_another_try(laptop: WebHttp, unused_tcp_port: int) -> None:
     with pytest.raises(Unavailable):
         await post(laptop, f"http://127.0.0.1:{unused_tcp_port}/")
+
+
+async def test_of_an_answer_that_is_no_http_no_word_is_told(laptop: WebHttp) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.write(b"HTTP/1.1 200 OK\r\nada@example.com\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable) as raised:
+            await post(laptop, f"http://127.0.0.1:{port}/")
+    assert "127.0.0.1 does not answer" in str(raised.value)
+    assert "ada" not in str(raised.value)

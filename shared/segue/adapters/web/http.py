@@ -50,7 +50,7 @@ class WebHttp:
         except httpcore.LocalProtocolError as error:
             raise Rejected(f"{_place(target)} cannot be asked this: {error}") from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise Unavailable(f"{_place(target)} does not answer: {error!r}") from error
+            raise Unavailable(f"{_place(target)} does not answer: {type(error).__name__}") from error
 
     async def close(self) -> None:
         await self._pool.aclose()
