@@ -1,6 +1,10 @@
 # A Cloud Run service for each function, all from one image.
 
 locals {
+  # Who a public function hears from: Cloud Run's own hop, and Google's front ends. Before them the load balancer says
+  # whose request it is, and names itself last; whatever stands before that is the visitor's own word.
+  hops = ["169.254.0.0/16", "130.211.0.0/22", "35.191.0.0/16"]
+
   environment = {
     for name in keys(local.functions) : name => merge(
       {
@@ -15,7 +19,10 @@ locals {
         SEGUE_PUSH_ACCOUNT  = google_service_account.push.email
       } : {},
       # The load balancer sets these headers on every request, and nothing else can call a public function.
-      contains(keys(local.public), name) ? { SEGUE_GEO_HEADERS = "client-geo" } : {},
+      contains(keys(local.public), name) ? {
+        SEGUE_GEO_HEADERS   = "client-geo"
+        FORWARDED_ALLOW_IPS = join(",", concat(local.hops, [google_compute_global_address.public.address]))
+      } : {},
       # Which traces are recorded is said by the message that comes; of those that begin here, it is this share.
       var.trace_ratio > 0 ? {
         OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "https://telemetry.googleapis.com/v1/traces"

@@ -32,7 +32,10 @@ SETTINGS = {
     "SEGUE_ARCHIVE_DATASET": "archive",
 }
 PUSHED = {"SEGUE_PUSH_AUDIENCE": "segue", "SEGUE_PUSH_ACCOUNT": "push@segue.example"}
-PUBLIC = {"SEGUE_GEO_HEADERS": "client-geo"}
+PUBLIC = {
+    "SEGUE_GEO_HEADERS": "client-geo",
+    "FORWARDED_ALLOW_IPS": "169.254.0.0/16,130.211.0.0/22,35.191.0.0/16,203.0.113.1",
+}
 """What `infra/terraform/services.tf` sets: for all, for who is pushed to, for who anyone calls."""
 
 

@@ -74,7 +74,9 @@ def test_an_engine_sees_code_the_trackers_scripts_and_the_lock_alone() -> None:
 
 def test_the_functions_are_started_here_with_the_variables_that_terraform_sets() -> None:
     services = (ROOT / "infra" / "terraform" / "services.tf").read_text(encoding="utf-8")
-    assert set(re.findall(r"\bSEGUE_\w+", services)) == set(cloud_run.SETTINGS | cloud_run.PUSHED | cloud_run.PUBLIC)
+    assert set(re.findall(r"\b(?:SEGUE|FORWARDED)_\w+", services)) == set(
+        cloud_run.SETTINGS | cloud_run.PUSHED | cloud_run.PUBLIC
+    )
 
 
 @pytest.mark.slow

@@ -7,7 +7,12 @@ from functools import cache
 from typing import Any, get_args
 
 import hcl2
+import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from emulator.topology import topology
 from segue import settings, telemetry
@@ -306,6 +311,27 @@ def test_the_load_balancer_says_where_a_visitor_is_in_every_header_that_ingest_b
     (service,) = of_type("google_compute_backend_service")
     set_here = {header.split(":")[0].lower() for header in service.body["custom_request_headers"]}
     assert set_here == set(HEADERS["client-geo"].values())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "203.0.113.7, 198.51.100.9",
+        "6.6.6.6, 203.0.113.7, 198.51.100.9",
+        "6.6.6.6, 203.0.113.7, 198.51.100.9, 35.191.1.1",
+    ],
+    ids=["as it is", "with an address of the visitor's own", "through a front end"],
+)
+async def test_a_visitors_address_is_what_the_load_balancer_says_and_not_the_visitor(said: str) -> None:
+    (hops,) = re.findall(r"^  hops = \[(.*)\]", texts()["services.tf"], re.MULTILINE)
+    trusted = [*re.findall(r"[\d./]+", hops), "198.51.100.9"]
+
+    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(Request(scope).client.host)(scope, receive, send)  # type: ignore[union-attr]
+
+    seen = httpx.ASGITransport(ProxyHeadersMiddleware(tell, trusted), client=("169.254.169.126", 1))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=seen, base_url="http://segue") as http:
+        assert (await http.get("/", headers={"x-forwarded-for": said})).text == "203.0.113.7"
 
 
 def test_no_log_of_requests_is_kept() -> None:
