@@ -102,9 +102,11 @@ async def _connected(to: httpx.URL, token: Callable[[], bytes], reader: StreamRe
     with closing(writer), suppress(*ENDS):
         answers, onward = await asyncio.open_connection(to.host, to.port)
         answering = asyncio.create_task(_answer(answers, writer))
-        with closing(onward):
-            await _sign(reader, onward, token)
-        await answering
+        try:
+            with closing(onward):
+                await _sign(reader, onward, token)
+        finally:
+            await answering
 
 
 async def _sign(reader: StreamReader, onward: StreamWriter, token: Callable[[], bytes]) -> None:
