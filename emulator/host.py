@@ -165,7 +165,7 @@ class Host:
         if "function" in wanted:
             return await functions.push(self._functions[wanted["function"]], message, published_at)
         with (
-            metrics.on_behalf_of(metrics.PLATFORM),
+            metrics.OnBehalfOf(metrics.PLATFORM),
             tracing.call("archive", "consumer", message.trace, function="archive", type=message.type),
         ):
             await self._ports.archive.append(wanted["archive"], [message])

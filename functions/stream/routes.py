@@ -52,7 +52,7 @@ def application(platform: entrypoint.Serving, new_id: Callable[[], str], limits:
     @asynccontextmanager
     async def listening(_app: Starlette) -> AsyncIterator[None]:
         begun = asyncio.Event()
-        with metrics.on_behalf_of(FUNCTION):
+        with metrics.OnBehalfOf(FUNCTION):
             task = asyncio.create_task(listen(platform.ports, hub, new_id, begun))
         with suppress(TimeoutError):
             await asyncio.wait_for(begun.wait(), BEGUN_WITHIN_S)

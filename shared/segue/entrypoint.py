@@ -160,7 +160,7 @@ async def acknowledge(request: Request, platform: Wired, function: str, topic: s
     not the configured one gets 403, which is counted, and nothing is recorded.
     """
     began = perf_counter()
-    with metrics.on_behalf_of(function):
+    with metrics.OnBehalfOf(function):
         response, outcome = await _worked_on(request, platform, function, topic, handler)
         metrics.MESSAGE_SECONDS.observe(perf_counter() - began, outcome)
         published_at = instant(request.headers.get(PUBLISH_TIME))
@@ -348,7 +348,7 @@ class Observed:
                     metrics.REQUEST_SECONDS.observe(perf_counter() - began, str(status))
             await send(message)
 
-        with metrics.on_behalf_of(self._function):
+        with metrics.OnBehalfOf(self._function):
             await self._app(scope, receive_observed, send_observed)
 
 

@@ -7,7 +7,6 @@ statuses and ids of the catalogue; nothing that a visitor sent is ever one.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,14 +21,19 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _function: ContextVar[str] = ContextVar("function", default=PLATFORM)
 
 
-@contextmanager
-def on_behalf_of(function: str) -> Iterator[None]:
+class OnBehalfOf:
     """What is counted inside, and in tasks that begin there, is counted as this function's."""
-    before = _function.set(function)
-    try:
-        yield
-    finally:
-        _function.reset(before)
+
+    __slots__ = ("_before", "_name")
+
+    def __init__(self, function: str) -> None:
+        self._name = function
+
+    def __enter__(self) -> None:
+        self._before = _function.set(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        _function.reset(self._before)
 
 
 class Counter:

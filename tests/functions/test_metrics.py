@@ -17,7 +17,7 @@ from segue.adapters.embedded.queue import Subscription
 from segue.adapters.system import ManualClock
 from segue.domain.errors import Conflict, Unavailable
 from segue.entrypoint import BESIDE, Observed, served
-from segue.metrics import Counter, Histogram, on_behalf_of
+from segue.metrics import Counter, Histogram, OnBehalfOf
 from segue.observed import ObservedBus, ObservedCatalog, ObservedStore
 from segue.ports import ABSENT, Message, Write
 
@@ -50,9 +50,9 @@ async def opened(tmp_path: Path) -> AsyncIterator[EmbeddedPlatform]:
 
 def test_a_function_s_work_is_its_own_and_other_work_the_platform_s() -> None:
     counter = Counter("segue_tests_total", "Tests.", "kind")
-    with on_behalf_of("evaluate"):
+    with OnBehalfOf("evaluate"):
         counter.add("quick")
-        with on_behalf_of("update"):
+        with OnBehalfOf("update"):
             counter.add("quick", by=2)
         counter.add("slow")
     counter.add("quick")
@@ -93,7 +93,7 @@ def test_the_process_is_measured_too() -> None:
 async def test_operations_are_counted_as_firestore_bills_them(opened: EmbeddedPlatform) -> None:
     store, names = ObservedStore(opened.store), ("segue_store_operations_total", "segue_store_bytes_total")
     before = samples(*names)
-    with on_behalf_of("evaluate"):
+    with OnBehalfOf("evaluate"):
         await store.get("counted/missing")
         await store.commit([Write(path=f"counted/{id_}", data=b"12345", due=1, shard=7) for id_ in "abc"])
         await store.get("counted/a")
@@ -118,7 +118,7 @@ async def test_a_call_that_fails_is_measured_with_its_outcome_and_bills_nothing(
         "segue_bus_messages_total",
     )
     before = samples(calls, operations, published)
-    with on_behalf_of("deliver"):
+    with OnBehalfOf("deliver"):
         await store.commit([Write(path="failing/a", data=b"1", expects=ABSENT)])
         with pytest.raises(Conflict):
             await store.commit([Write(path="failing/a", data=b"1", expects=ABSENT)])
@@ -142,7 +142,7 @@ async def test_a_publish_is_billed_by_its_bytes_and_at_least_1000_and_so_is_each
     """Of a message's attributes 102 bytes are the same for all, here 18 are its own."""
     names = [f"segue_bus_{kind}_total" for kind in ("messages", "bytes", "billed_bytes", "pushed_bytes")]
     before = samples(*names)
-    with on_behalf_of("ingest"):
+    with OnBehalfOf("ingest"):
         await ObservedBus(opened.bus).publish("events", [message(bytes(size)) for size in sizes])
     counted = {name: value for (name, *_), value in grown(before, *names).items()}
     assert counted == dict(zip(names, (len(sizes), sum(sizes) + 120 * len(sizes), billed, pushed), strict=True))
