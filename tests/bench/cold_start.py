@@ -35,6 +35,9 @@ from tests.image.cloud_run import SETTINGS, Service, on_the_emulators, settings,
 
 RUNS = 3
 PROJECT = "cold-start"
+BROWSER = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+)
 VISITOR = ProfileRef("anonymous_id", "ada")
 KEY = profile_key(settings("evaluate")["SEGUE_PROFILE_SECRET"].encode(), VISITOR)
 
@@ -89,7 +92,7 @@ def _start(image: Image, name: str, folder: Path, environment: Mapping[str, str]
 
 def _asked(service: Service, path: str, body: object, user: str) -> tuple[int, bytes]:
     credentials = b64encode(f"{user}:".encode()).decode()
-    headers = {"content-type": "application/json", "authorization": f"Basic {credentials}"}
+    headers = {"content-type": "application/json", "authorization": f"Basic {credentials}", "user-agent": BROWSER}
     return service.answer("POST", path, msgspec.json.encode(body), headers)
 
 
