@@ -132,6 +132,7 @@ def test_so_they_do_where_the_kinds_that_came_later_are_asked_for(data: st.DataO
     check_merged(data, engine_of(scene), visitor_of(scene), end)
 
 
+@pytest.mark.slow
 @given(st.data(), visits())
 def test_so_they_do_under_the_first_catalogue(data: st.DataObject, history: list[Event]) -> None:
     check_merged(data, Engine(FIRST_CATALOG), Oracle(FIRST_CATALOG).visitor(history))

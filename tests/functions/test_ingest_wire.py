@@ -61,6 +61,7 @@ async def test_no_bytes_are_answered_with_a_server_error_and_the_next_event_work
     assert (await served.answer(GOOD)).status_code == 200
 
 
+@pytest.mark.slow
 async def test_the_table_of_bad_input_holds_behind_a_real_server(served: Ingest) -> None:
     found = {case.name: (await served.answer(case)).status_code for case in CASES}
     assert found == {case.name: case.status for case in CASES}

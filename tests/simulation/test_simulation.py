@@ -65,7 +65,8 @@ def test_every_kind_of_fault_happens() -> None:
     assert [fault for fault in FAULTS if fault not in told] == []
 
 
-@pytest.mark.parametrize("seed", [7, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [7, 8])
 def test_a_seed_is_one_history_byte_for_byte(seed: int) -> None:
     here = Simulation(seed).run().history
     assert Simulation(seed).run().history == here
@@ -73,6 +74,7 @@ def test_a_seed_is_one_history_byte_for_byte(seed: int) -> None:
     assert history_elsewhere(seed, "2") == here
 
 
+@pytest.mark.slow
 def test_seeds_are_different_histories() -> None:
     assert len({Simulation(seed).run().history for seed in range(5)}) == 5
 
