@@ -338,7 +338,7 @@ async def test_a_process_that_is_told_to_end_ends_its_streams_and_has_logged_no_
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     logged, _ = await process.communicate()
-    assert process.returncode == -signal.SIGTERM
+    assert process.returncode == 0
     assert token.encode() not in logged
 
 
