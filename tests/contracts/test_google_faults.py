@@ -1,7 +1,6 @@
 """What Google's adapters make of a Firestore or Pub/Sub that stands still, and of one that has lost everything."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from segue.domain.errors import Conflict, Unavailable
 from segue.ports import ABSENT, Message, Write
 from tests.contracts.conftest import TOPIC, TOPOLOGY, UNHURRIED_S
 from tests.contracts.receiver import receiving
+from tests.emulators import stopped
 
 pytestmark = pytest.mark.google
 
@@ -40,20 +40,17 @@ async def impatient(emulators: GoogleEmulators, project: str) -> AsyncIterator[G
 
 
 @asynccontextmanager
-async def stopped(emulator: Emulator) -> AsyncIterator[None]:
-    emulator.send(signal.SIGSTOP)
-    try:
+async def standing_still(emulator: Emulator) -> AsyncIterator[None]:
+    with stopped(emulator):
         async with asyncio.timeout(HANGS_S):
             yield
-    finally:
-        emulator.send(signal.SIGCONT)
 
 
 async def test_a_store_that_stands_still_is_unavailable_and_works_again_afterwards(
     google: GooglePlatform, impatient: GooglePlatform, emulators: GoogleEmulators
 ) -> None:
     await google.store.commit([Write(path=PATH, data=b"before", due=1)])
-    async with stopped(emulators.firestore):
+    async with standing_still(emulators.firestore):
         with pytest.raises(Unavailable):
             await impatient.store.get(PATH)
         with pytest.raises(Unavailable):
@@ -72,7 +69,7 @@ async def test_a_write_that_met_a_store_standing_still_happened_once_or_not_at_a
     await google.store.commit([Write(path=PATH, data=b"0")])
     read = await google.store.get(PATH)
     assert read is not None
-    async with stopped(emulators.firestore):
+    async with standing_still(emulators.firestore):
         with pytest.raises(Unavailable):
             await impatient.store.commit([Write(path=PATH, data=b"1", expects=read.version)])
     happened = await _data(google) == b"1"
@@ -89,7 +86,7 @@ async def test_a_bus_that_stands_still_is_unavailable_and_works_again_afterwards
     async with receiving() as receiver:
         endpoints = admin.Endpoints(functions={"receiver": receiver.url}, archives={})
         await admin.create(project, TOPOLOGY, endpoints, environment=emulators.environment)
-        async with stopped(emulators.pubsub):
+        async with standing_still(emulators.pubsub):
             with pytest.raises(Unavailable):
                 await impatient.bus.publish(TOPIC, [MESSAGE])
         await google.bus.publish(TOPIC, [MESSAGE])

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import json
-import signal
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,7 @@ import pytest
 from emulator.client import Client
 from emulator.google_emulators import GoogleEmulators
 from tests.bench.measurement import percentile
+from tests.emulators import stopped
 from tests.function_on_google import function_on_google, publish
 from tests.journeys.faulty_wire import SLOW_S, State, wired
 from tests.journeys.hurried import Answered, asked, post
@@ -176,11 +176,8 @@ async def test_on_an_emulator_that_stands_still_every_lookup_is_answered_in_time
 ) -> None:
     @asynccontextmanager
     async def fault() -> AsyncIterator[None]:
-        emulators.firestore.send(signal.SIGSTOP)
-        try:
+        with stopped(emulators.firestore):
             yield
-        finally:
-            emulators.firestore.send(signal.SIGCONT)
 
     async with _lookup(emulators, project) as url:
         await assert_kept(url, fault)
