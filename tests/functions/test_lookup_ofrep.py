@@ -209,7 +209,7 @@ async def test_no_cache_may_keep_an_evaluation(site: Site) -> None:
 @pytest.mark.parametrize(("get", "reason"), [(never, "deadline"), (down, "store_unavailable")])
 async def test_whatever_the_store_does_there_is_default_content_in_time(site: Site, get: Any, reason: str) -> None:
     async with site.instance(Answering(get)) as client:
-        found = await all_of(client, ANN | {"segue_deadline_ms": 50})
+        found = await all_of(client, ANN | {"segue_deadline_ms": 500})
     assert {(each["reason"], each["metadata"]["segue_reason"]) for each in found.values()} == {("UNKNOWN", reason)}
     assert (found["homepage-hero"]["value"], found["homepage-hero"]["variant"]) == (NEW_ARRIVALS, "default")
     assert found["segment.new-visitor"]["value"] is False
