@@ -34,7 +34,7 @@ from emulator.google_emulators import google_emulators
 from emulator.passing import OF_ONE_CONNECTION, Sockets, is_stream, passed_on
 from emulator.schedules import keep
 from emulator.scraping import scraped
-from emulator.server import HOST, listening, serve
+from emulator.server import HOST, free_port, listening, serve
 from emulator.signing import ACCOUNT, Signer, signing
 from emulator.storefront.served import allowing, with_shop
 from emulator.topology import ROOT, audiences, function_of, topology
@@ -311,8 +311,7 @@ def _end(children: Sequence[Child], name: str) -> None:
 
 
 def _start(name: str, function: Mapping[str, str], log: Path, environment: Mapping[str, str]) -> Child:
-    with listening(0) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 (our own program, on files of the project)
             _COMMANDS[server_of(function)](function),

@@ -39,6 +39,20 @@ def listening(port: int) -> socket.socket:
     return found
 
 
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody has, and that no call gave before: whoever got that one may be about
+    to take it."""
+    while True:
+        with listening(0) as probe:
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
 def _nothing() -> None:
     """Nobody is told of the end."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emulator import catalog
 from emulator.google_emulators import GoogleEmulators
-from emulator.server import HOST, listening
+from emulator.server import HOST, free_port
 from segue.adapters.google.platform import GooglePlatform
 from segue.domain.document import PublicProfile, encode, profile_path
 from segue.domain.profile import ProfileRef, profile_key
@@ -51,8 +51,7 @@ def function_on_google(
 ) -> Iterator[tuple[str, int]]:
     """The host and port of a function's new process, which is ended with the block. `prefix` is what runs its command,
     and `environment` is added to that of the platform."""
-    with listening(0) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "SEGUE_PLATFORM": "google",
         "SEGUE_PROJECT": project,

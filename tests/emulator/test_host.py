@@ -13,7 +13,7 @@ import pytest
 from emulator import catalog
 from emulator.client import DEMO_SECRET_KEY, DEMO_WRITE_KEY, Client
 from emulator.host import embedded
-from emulator.server import listening
+from emulator.server import free_port, listening
 from emulator.topology import ROOT, function_of
 from segue import wiring
 from segue.adapters.system import ManualClock
@@ -225,3 +225,8 @@ async def _known(url: str) -> None:
     async with Client.connected(url) as visitor:
         await visitor.settle()
         assert (await visitor.ledger())["folded"] == 50
+
+
+def test_a_free_port_is_given_to_one_process_alone() -> None:
+    ports = [free_port() for _ in range(1_000)]
+    assert len({*ports}) == 1_000

@@ -13,7 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from emulator.server import HOST, listening
+from emulator.server import HOST, free_port
 from emulator.topology import topology
 from segue.entrypoint import HEALTH
 from tests.image.assembled import Image
@@ -122,8 +122,7 @@ def cut_off(folder: Path) -> Mapping[str, str]:
 @contextmanager
 def started(image: Image, name: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Service]:
     """A function's new process, which may not take requests yet; it ends with the block."""
-    with listening(0) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     said = folder / f"{name}-{port}.log"
     whole = {**image.environment, "HOME": str(folder), "HOST": HOST, "PORT": str(port), **settings(name), **environment}
     with (
