@@ -21,7 +21,7 @@
 What tells of one profile alone begins with its `key`, and nothing else does: archives are sorted by that.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -226,3 +226,17 @@ class FailedMessage(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     type: str
     data: str
+
+
+Data = TypeVar("Data")
+
+
+def archived(data: bytes, type_: str, kind: str, into: type[Data]) -> Data | None:
+    """The data of an archived message of type `type_`, if that is `kind`. None for what is no such value: the archive
+    keeps whatever was accepted."""
+    if type_ != kind:
+        return None
+    try:
+        return msgspec.json.decode(data, type=into)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

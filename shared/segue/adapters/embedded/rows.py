@@ -5,15 +5,13 @@ The first row of a message holds its bytes as they came. A message without event
 
 import base64
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from segue.domain.membership import Interval
-from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIP_CHANGED, EventsReceived, MembershipChanged
+from segue.domain.message import EVENTS_RECEIVED, MEMBERSHIP_CHANGED, EventsReceived, MembershipChanged, archived
 from segue.ports import Message
-
-Value = TypeVar("Value")
 
 COLUMNS = {
     "number": "BIGINT",
@@ -98,8 +96,8 @@ def rows(numbered: Numbered) -> Iterator[Row]:
         time=message.time,
         data=base64.b64encode(message.data).decode(),
     )
-    received = _decoded(message, EVENTS_RECEIVED, EventsReceived)
-    changed = _decoded(message, MEMBERSHIP_CHANGED, MembershipChanged)
+    received = archived(message.data, message.type, EVENTS_RECEIVED, EventsReceived)
+    changed = archived(message.data, message.type, MEMBERSHIP_CHANGED, MembershipChanged)
     if received is not None and received.events:
         yield from _of_events(row, received)
     elif changed is not None:
@@ -146,13 +144,3 @@ def _of_events(first: Row, received: EventsReceived) -> Iterator[Row]:
 def _spans(memberships: dict[str, tuple[Interval, ...]]) -> Iterator[Span]:
     for segment, intervals in memberships.items():
         yield from (Span(segment, since, until) for since, until in intervals)
-
-
-def _decoded(message: Message, kind: str, into: type[Value]) -> Value | None:
-    """None for what is no such value: the archive keeps whatever was accepted."""
-    if message.type != kind:
-        return None
-    try:
-        return msgspec.json.decode(message.data, type=into)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ from segue.domain.message import (
     MEMBERSHIPS,
     EventsReceived,
     MembershipChanged,
+    archived,
 )
 from segue.domain.time import instant
 from segue.ports import Message, SegmentSize
@@ -40,8 +41,6 @@ ERASED_TOGETHER = 200
 """Profiles in a query: each takes two parameters, of which 10,000 are allowed, and a range, of which many are slow."""
 
 Erased = Mapping[str, int]
-Decoded = TypeVar("Decoded")
-
 _KEY = re.compile(rb'"([0-9a-f]{32})"')
 """What may be a profile's key in the data of a message."""
 
@@ -87,7 +86,7 @@ class BigQueryArchive:
 
     async def snapshot(self, key: str, at: int) -> MembershipChanged | None:
         messages = await self._of_keys(MEMBERSHIPS, [key])
-        told = (_decoded(each, MEMBERSHIP_CHANGED, MembershipChanged) for each in messages)
+        told = (archived(each.data, each.type, MEMBERSHIP_CHANGED, MembershipChanged) for each in messages)
         return max((each for each in told if each and each.at <= at), key=lambda each: each.seq, default=None)
 
     async def received(self, key: str) -> AsyncIterator[Message]:
@@ -97,13 +96,13 @@ class BigQueryArchive:
     async def histories(self, keys: Sequence[str]) -> Mapping[str, Sequence[Message]]:
         found: dict[str, list[Message]] = {}
         for message in await self._of_keys(EVENTS, keys):
-            if received := _decoded(message, EVENTS_RECEIVED, EventsReceived):
+            if received := archived(message.data, message.type, EVENTS_RECEIVED, EventsReceived):
                 found.setdefault(received.key, []).append(message)
         return found
 
     async def holds(self, key: str, message_ids: Sequence[str]) -> frozenset[str]:
         messages = await self._of_keys(EVENTS, [key])
-        decoded = (_decoded(message, EVENTS_RECEIVED, EventsReceived) for message in messages)
+        decoded = (archived(message.data, message.type, EVENTS_RECEIVED, EventsReceived) for message in messages)
         return frozenset(message_ids) & {event.message_id for each in decoded if each for event in each.events}
 
     async def audience(self, asked: Audience, at: int, part: str) -> Sequence[str]:
@@ -243,13 +242,3 @@ def _together(revisions: Sequence[str]) -> Iterator[list[str]]:
         part.append(each)
     if part:
         yield part
-
-
-def _decoded(message: Message, kind: str, into: type[Decoded]) -> Decoded | None:
-    """None for what is no such value: the archive keeps whatever was accepted."""
-    if message.type != kind:
-        return None
-    try:
-        return msgspec.json.decode(message.data, type=into)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
